@@ -1,0 +1,68 @@
+# Compiler flags. Host programs (exo, exo-vmm) are static musl binaries in a
+# release build: they start in a third of the time of static glibc ones, which
+# matters when a launch is a millisecond. The other modes use the system's
+# glibc, which the sanitizers need; so the sources build with both.
+
+WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wpointer-arith -Wcast-qual -Wwrite-strings -Wvla -Wundef -Wimplicit-fallthrough \
+	-Wno-unused-parameter -Wno-missing-field-initializers
+
+BASE_CFLAGS := -std=gnu17 -g -fno-common -fno-strict-aliasing -D_GNU_SOURCE -MMD -MP $(WARN)
+
+MUSL_INC ?= /usr/include/x86_64-linux-musl
+MUSL_LIB ?= /usr/lib/x86_64-linux-musl
+CC_INC := $(shell $(CC) -print-file-name=include)
+LIBGCC := $(shell $(CC) -print-libgcc-file-name)
+
+# Kernel and library headers that are free of libc, for the musl builds.
+KINC := $(B)/obj/include
+
+ifeq ($(MODE),release)
+HOST_CFLAGS := $(BASE_CFLAGS) -O2 -fPIE -fstack-protector-strong -nostdinc \
+	-isystem $(MUSL_INC) -isystem $(CC_INC) -isystem $(KINC)
+# $(call host_link,out,objects,libraries)
+host_link = $(CC) -static-pie -nostdlib -nostartfiles -Wl,-z,relro,-z,now,-z,noexecstack,--gc-sections \
+	-o $(1) $(MUSL_LIB)/rcrt1.o $(MUSL_LIB)/crti.o $(2) $(3) -L$(MUSL_LIB) -Wl,--start-group -lc $(LIBGCC) \
+	-Wl,--end-group $(MUSL_LIB)/crtn.o
+HOST_DEPS := $(KINC)/.stamp
+else
+SAN_asan  := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SAN_ubsan := -fsanitize=undefined -fno-sanitize-recover=all
+SAN_tsan  := -fsanitize=thread
+SAN_cov   := --coverage
+HOST_CFLAGS := $(BASE_CFLAGS) -O1 $(SAN_$(MODE))
+host_link = $(CC) $(SAN_$(MODE)) -o $(1) $(2) $(3) -pthread
+HOST_DEPS :=
+endif
+
+$(KINC)/.stamp:
+	$(call say,LINKS,$(KINC))
+	$(Q)mkdir -p $(KINC)
+	$(Q)ln -sfn /usr/include/linux $(KINC)/linux
+	$(Q)ln -sfn /usr/include/asm-generic $(KINC)/asm-generic
+	$(Q)ln -sfn /usr/include/x86_64-linux-gnu/asm $(KINC)/asm
+	$(Q)ln -sfn /usr/include/liburing $(KINC)/liburing
+	$(Q)ln -sfn /usr/include/liburing.h $(KINC)/liburing.h
+	$(Q)touch $@
+
+# $(call host_objs,folder,extra -I flags): a rule for folder/*.c and the
+# folder's include path. Each folder sees what style.md allows, no more.
+define host_folder
+$(B)/obj/$(1)/%.o: $(1)/%.c $(HOST_DEPS)
+	$$(call say,CC,$$<)
+	$$(Q)mkdir -p $$(@D)
+	$$(Q)$(CC) $(HOST_CFLAGS) -Iinclude $(2) -c -o $$@ $$<
+endef
+
+# $(call objs,sources)
+objs = $(patsubst %.c,$(B)/obj/%.o,$(1))
+
+define archive
+	$(call say,AR,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)rm -f $@
+	$(Q)ar rcs $@ $^
+endef
+
+# Build-time tools always run here: plain system compiler.
+TOOL_CFLAGS := $(BASE_CFLAGS) -O1

@@ -1,0 +1,44 @@
+# The targets a person types.
+
+.PHONY: help setup run check bench fuzz soak format lint install clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: ## install the Debian packages that are missing (mk/packages)
+	$(Q)mk/setup
+
+run: setup ## build, then show the main job
+	$(Q)$(MAKE) all
+	$(Q)mk/demo $(B)
+
+check: setup ## build and run all tests
+	$(Q)$(MAKE) all
+	$(Q)$(MAKE) MODE=asan unit
+	$(Q)tests/run $(BUILD)
+
+bench: setup ## measure, print the table (build/bench.json)
+	$(Q)$(MAKE) all
+	$(Q)tests/bench/run $(BUILD)
+
+fuzz: setup ## fuzz for FUZZ_SECONDS (default 900) a target
+	$(Q)tests/fuzz/run $(BUILD)
+
+soak: setup ## the long runs
+	$(Q)$(MAKE) all
+	$(Q)tests/soak $(BUILD)
+
+SOURCES = $(shell git ls-files '*.c' '*.h')
+
+format: ## reformat the sources
+	clang-format-14 -i $(SOURCES)
+
+lint: ## formatting, headers that compile alone, cppcheck
+	$(Q)mk/lint $(SOURCES)
+
+install: all ## install below PREFIX (default /usr/local)
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(INSTALL_BINS) $(DESTDIR)$(PREFIX)/bin
+
+clean: ## remove what was built
+	rm -rf $(BUILD)
