@@ -77,8 +77,13 @@ static void write_tables(uint8_t *ram)
 
 static struct kvm_segment segment(uint16_t selector, uint8_t type, unsigned s, unsigned dpl)
 {
-	struct kvm_segment seg = {.limit = 0xffffffff, .selector = selector, .type = type,
-				  .present = 1, .dpl = (uint8_t)dpl, .s = (uint8_t)s, .g = 1};
+	struct kvm_segment seg = {.limit = 0xffffffff,
+				  .selector = selector,
+				  .type = type,
+				  .present = 1,
+				  .dpl = (uint8_t)dpl,
+				  .s = (uint8_t)s,
+				  .g = 1};
 	return seg;
 }
 
@@ -122,8 +127,8 @@ int main(int argc, char **argv)
 	if (ioctl(vm, KVM_ENABLE_CAP, &split) < 0)
 		die("KVM_CAP_SPLIT_IRQCHIP");
 	t[T_IRQCHIP] = now_ns();
-	uint8_t *ram = mmap(NULL, RAM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-			    0);
+	uint8_t *ram =
+		mmap(NULL, RAM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (ram == MAP_FAILED)
 		die("guest memory");
 	write_tables(ram);
@@ -136,8 +141,8 @@ int main(int argc, char **argv)
 	if (vcpu < 0)
 		die("KVM_CREATE_VCPU");
 	int run_bytes = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
-	struct kvm_run *run = mmap(NULL, (size_t)run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-				   vcpu, 0);
+	struct kvm_run *run =
+		mmap(NULL, (size_t)run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
 	if (run == MAP_FAILED)
 		die("vCPU");
 	set_registers(vcpu);

@@ -1,6 +1,6 @@
 # Programs the benchmarks measure with and against. tests/bench/run uses them.
 BENCH_SRCS := $(wildcard tests/bench/*.c)
-BENCH_BINS := $(patsubst tests/bench/%.c,$(B)/bench/%,$(BENCH_SRCS))
+BENCH_BINS := $(patsubst tests/bench/%.c,$(B)/bench/%,$(BENCH_SRCS)) $(B)/bench/ping
 
 ifeq ($(MODE),release)
 $(eval $(call host_folder,tests/bench,-Ilib))
@@ -9,6 +9,11 @@ $(B)/bench/%: $(B)/obj/tests/bench/%.o
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(call host_link,$@,$^,-luring)
+
+# The same source as the guest's: the other side of the socket comparison.
+$(B)/bench/ping: $(B)/obj/tests/bench/guest/ping.o
+	$(call say,LINK,$@)
+	$(Q)$(call host_link,$@,$^,)
 
 .PHONY: bench-programs
 bench-programs: $(BENCH_BINS)

@@ -92,7 +92,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	if (strcmp(argv[1], "fd")) {
-		struct sockaddr_vm a = {.svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_ANY,
+		struct sockaddr_vm a = {.svm_family = AF_VSOCK,
+					.svm_cid = VMADDR_CID_ANY,
 					.svm_port = (unsigned)atoi(argv[1])};
 		int s = socket(AF_VSOCK, SOCK_STREAM, 0);
 		if (s < 0 || bind(s, (struct sockaddr *)&a, sizeof(a)) || listen(s, 1)) {
