@@ -35,11 +35,12 @@ host_link = $(CC) $(SAN_$(MODE)) -o $(1) $(2) $(3) -pthread
 HOST_DEPS :=
 endif
 
-$(KINC)/.stamp:
+$(KINC)/.stamp: mk/flags.mk
 	$(call say,LINKS,$(KINC))
 	$(Q)mkdir -p $(KINC)
 	$(Q)ln -sfn /usr/include/linux $(KINC)/linux
 	$(Q)ln -sfn /usr/include/asm-generic $(KINC)/asm-generic
+	$(Q)ln -sfn /usr/include/video $(KINC)/video
 	$(Q)ln -sfn /usr/include/x86_64-linux-gnu/asm $(KINC)/asm
 	$(Q)ln -sfn /usr/include/liburing $(KINC)/liburing
 	$(Q)ln -sfn /usr/include/liburing.h $(KINC)/liburing.h
