@@ -45,4 +45,16 @@ void *gmem_ptr(const struct gmem *m, gpa_t gpa, uint64_t len);
 int gmem_read(const struct gmem *m, gpa_t gpa, void *dst, size_t len);
 int gmem_write(const struct gmem *m, gpa_t gpa, const void *src, size_t len);
 
+/*
+ * To be called after every copy out of guest memory that does not go through
+ * gmem_read. The compiler barrier keeps the copy the only fetch: the guest may
+ * change the memory at any time, so the compiler must not read it again.
+ */
+static inline void gmem_fetched(const struct gmem *m, gpa_t gpa, size_t len)
+{
+	__asm__ volatile("" ::: "memory");
+	if (__builtin_expect(m->fetch_hook != NULL, 0))
+		m->fetch_hook(m->hook_opaque, gpa, len);
+}
+
 #endif

@@ -99,6 +99,8 @@ struct vdev {
 	char name[16];                /* (D) instance name for messages and the boot block */
 
 	pthread_mutex_t lock;         /* (T) */
+	uint64_t features_driver;     /* (T) what the driver wrote; features_ok once accepted */
+	bool features_bad;            /* (T) the driver asked for bits above 63 */
 	uint64_t features_ok;         /* (T) negotiated, valid from start */
 	uint8_t status;               /* (T) VIRTIO_CONFIG_S_* */
 	bool running;                 /* (T) DRIVER_OK and not failed */
@@ -106,6 +108,7 @@ struct vdev {
 	uint32_t config_generation;   /* (T) */
 	struct vdev_transport *transport; /* (T) */
 	uint64_t kicks;               /* (T) statistics */
+	const char *failed_why;       /* (T) argument of the first vdev_fail since create */
 };
 
 /* How the core reaches the driver; implemented by each transport. */
@@ -154,6 +157,7 @@ void vdev_queue_set_size(struct vdev *dev, unsigned q, uint32_t size);
 void vdev_queue_set_addr(struct vdev *dev, unsigned q, enum vq_part part, bool high, uint32_t half);
 void vdev_queue_set_ready(struct vdev *dev, unsigned q, bool ready);
 bool vdev_queue_ready(struct vdev *dev, unsigned q);
+uint32_t vdev_config_generation(struct vdev *dev);
 
 /* The doorbell. Out of range or not running: ignored. */
 void vdev_kick(struct vdev *dev, unsigned q);

@@ -33,7 +33,9 @@ struct vq {
 	/* Running state; private to vq.c. */
 	const struct gmem *mem;
 	bool event_idx, indirect;
-	bool broken;
+	bool broken;           /* malformed: takes and publishes nothing any more */
+	bool armed;            /* the driver rings when it adds entry next_avail */
+	uint16_t avail_seen;   /* avail index last fetched and checked */
 	uint16_t next_avail;   /* next avail entry to take */
 	uint16_t next_used;    /* next used entry to fill */
 	uint16_t signalled;    /* used index at the last notification decision */
@@ -60,6 +62,7 @@ struct vq_chain {
 	uint32_t roff, woff;
 	uint64_t read_bytes;      /* total readable, ≤ 4 GiB */
 	uint64_t write_bytes;     /* total writable, ≤ 4 GiB */
+	uint64_t rleft, wleft;    /* bytes beyond the cursors */
 	const struct gmem *mem;
 	struct vq_seg seg[VQ_SEGMENTS_MAX]; /* nread readable, then nwrite writable */
 };
@@ -70,6 +73,9 @@ struct vq_chain {
  */
 int vq_start(struct vq *q, const struct gmem *mem, bool event_idx, bool indirect);
 void vq_stop(struct vq *q);
+
+/* Could vq_start succeed with this size and these addresses? */
+bool vq_valid(const struct vq *q, const struct gmem *mem);
 
 /*
  * Takes the next chain: 1 with *c filled, 0 when the ring is empty (doorbell
@@ -83,6 +89,13 @@ void vq_unget(struct vq *q, const struct vq_chain *c);
 
 /* Asks the driver for no more doorbells until vq_next finds the ring empty. */
 void vq_disable_doorbell(struct vq *q);
+
+/*
+ * Asks for a doorbell when the driver adds the next chain; true if one is
+ * there already, for which no doorbell will come. vq_next does this by itself
+ * when it finds the ring empty; this is for a device that stops at vq_has_next.
+ */
+bool vq_enable_doorbell(struct vq *q);
 
 /* Is there an available chain? Does not take it, does not touch suppression. */
 bool vq_has_next(const struct vq *q);
