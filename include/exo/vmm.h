@@ -23,7 +23,8 @@
 #define EXO_VMM_DISKS_MAX 8
 #define EXO_VMM_FDS_MAX 24   /* in one message */
 #define EXO_VMM_MSG_MAX 8192 /* bytes in one message */
-#define EXO_VMM_ARGS_MAX (1u << 20) /* argv and environment, bytes */
+/* Of argv and environment; with the boot block they fit between 1 MiB and an SDK program. */
+#define EXO_VMM_ARGS_MAX ((1u << 20) - 8192)
 
 enum exo_vmm_type {
 	/* shell → VMM */
