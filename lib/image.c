@@ -18,6 +18,15 @@
 #define PAGE ((uint64_t)4096)
 #define MIB ((uint64_t)1 << 20)
 
+void image_say(char *why, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, IMAGE_WHY_MAX, fmt, ap);
+	va_end(ap);
+}
+
 int image_refuse(char *why, const char *fmt, ...)
 {
 	va_list ap;
@@ -30,7 +39,7 @@ int image_refuse(char *why, const char *fmt, ...)
 
 static int read_error(char *why, const char *what, int err)
 {
-	image_refuse(why, "reading %s: %s", what, strerror(err));
+	image_say(why, "reading %s: %s", what, strerror(err));
 	return -err;
 }
 
@@ -108,7 +117,7 @@ static int read_head(struct image_file *f, char *why)
 	if (fstat(f->fd, &st) < 0)
 		return read_error(why, "the file", errno);
 	if (S_ISDIR(st.st_mode)) {
-		image_refuse(why, "is a directory");
+		image_say(why, "is a directory");
 		return -EISDIR;
 	}
 	if (!S_ISREG(st.st_mode))
@@ -174,12 +183,12 @@ int image_check_ram(const struct image *img, uint64_t ram_bytes, uint64_t initrd
 		if (initrd_bytes == 0 || image_initrd_gpa(img, ram_bytes, initrd_bytes))
 			return 0;
 		if (initrd_bytes > EXO_LOW_RAM_END - img->high - PAGE) {
-			image_refuse(why, "the initrd does not fit below 3 GiB");
+			image_say(why, "the initrd does not fit below 3 GiB");
 			return -ENOMEM;
 		}
 	}
 	need += initrd_bytes < EXO_LOW_RAM_END ? initrd_bytes + PAGE : 0;
-	image_refuse(why, "needs %" PRIu64 " MiB of memory, the guest has %" PRIu64,
-		     (need + MIB - 1) / MIB, ram_bytes / MIB);
+	image_say(why, "needs %" PRIu64 " MiB of memory, the guest has %" PRIu64,
+		  (need + MIB - 1) / MIB, ram_bytes / MIB);
 	return -ENOMEM;
 }

@@ -49,6 +49,9 @@ struct image {
 	unsigned setup_bytes;
 };
 
+/* Formats a line into `why`; for the loader, which has more to refuse. */
+__attribute__((format(printf, 2, 3))) void image_say(char *why, const char *fmt, ...);
+
 /*
  * Reads the headers of `fd` (pread only; the file offset stays) and checks
  * them. 0 with *img filled; -ENOEXEC when this is not something that can run,
