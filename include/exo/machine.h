@@ -152,9 +152,17 @@ _Static_assert(sizeof(struct exo_boot) == 128 + 32 * EXO_MMIO_SLOTS, "wire size"
 
 /* ---- console ports ---------------------------------------------------- */
 
+/*
+ * VIRTIO_CONSOLE_PORT_OPEN 0 from the host says that standard input has ended
+ * (port 0; what was read before is delivered first) or that nobody reads
+ * standard error any more (port 1). That nobody reads standard output any more
+ * is a record on the control port, EXO_CTL_BROKEN (also for standard error): it
+ * is there before the chain that met the error is used. PORT_OPEN 0 from the
+ * guest makes the host close its end once the output is written.
+ */
 #define EXO_PORT_STDIO 0   /* standard input and output */
 #define EXO_PORT_STDERR 1  /* to the host only */
-#define EXO_PORT_CONTROL 2 /* struct exo_ctl records, both ways */
+#define EXO_PORT_CONTROL 2 /* struct exo_ctl records, one a buffer, both ways */
 #define EXO_PORTS 3
 
 /* Control-port record, host to guest and guest to host. Fixed 16 bytes. */
@@ -162,6 +170,7 @@ _Static_assert(sizeof(struct exo_boot) == 128 + 32 * EXO_MMIO_SLOTS, "wire size"
 #define EXO_CTL_WINCH 2   /* host→guest: arg0 = rows, arg1 = columns */
 #define EXO_CTL_TERMIOS 3 /* guest→host: arg0 = EXO_TTY_* the terminal shall have */
 #define EXO_CTL_READY 4   /* guest→host: the program says it is ready */
+#define EXO_CTL_BROKEN 5  /* host→guest: writing to port arg0 failed; arg1 = errno (EPIPE, ENOSPC…) */
 
 #define EXO_TTY_ECHO 1u
 #define EXO_TTY_CANON 2u
