@@ -6,7 +6,7 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: ## install the Debian packages that are missing (mk/packages)
-	$(Q)mk/setup
+	$(Q)mk/setup $(BUILD)
 
 run: setup ## build, then show the main job
 	$(Q)$(MAKE) all

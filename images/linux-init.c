@@ -1,0 +1,212 @@
+/*
+ * PID 1 of the minimal Linux guest: an unmodified distribution kernel as a
+ * client of our machine. Loads the virtio drivers, tries every device it finds
+ * and prints TAP on the virtio console, then powers the machine off by ACPI.
+ *
+ * Devices that the machine does not have are skipped. A disk is read; it is
+ * also written when the kernel command line says exo.disk=rw.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SECTOR 512
+#define ECHO_PORT 7 /* a vsock port of the host that sends back what it gets */
+
+/* linux/vm_sockets.h, which musl's headers do not come with. */
+#define AF_VSOCK_ 40
+struct sockaddr_vm_ {
+	uint16_t family;
+	uint16_t reserved;
+	uint32_t port;
+	uint32_t cid;
+	uint8_t zero[4];
+};
+
+static char cmdline[4096];
+static int points;
+
+static void point(bool good, const char *name)
+{
+	printf("%sok %d - %s\n", good ? "" : "not ", ++points, name);
+}
+
+static void skip(const char *name, const char *why)
+{
+	printf("ok %d - %s # SKIP %s\n", ++points, name, why);
+}
+
+static bool load_modules(void)
+{
+	char name[96], path[128];
+	FILE *order = fopen("/modules/order", "re");
+	bool good = order != NULL;
+
+	while (order && fscanf(order, "%95s", name) == 1) {
+		int fd;
+
+		snprintf(path, sizeof(path), "/modules/%s", name);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		good = fd >= 0 && syscall(SYS_finit_module, fd, "", 0) == 0 && good;
+		if (fd >= 0)
+			close(fd);
+	}
+	if (order)
+		fclose(order);
+	return good;
+}
+
+/* Opens a device as soon as it exists; gives up after half a second. */
+static int open_device(const char *path, int flags)
+{
+	struct timespec tick = {.tv_nsec = 2000000};
+	int fd = -1;
+
+	for (int i = 0; i < 250; i++) {
+		fd = open(path, flags | O_CLOEXEC);
+		if (fd >= 0)
+			break;
+		nanosleep(&tick, NULL);
+	}
+	return fd;
+}
+
+static void read_text(const char *path, char *out, size_t cap)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, out, cap - 1);
+
+	out[n > 0 ? n : 0] = '\0';
+	out[strcspn(out, "\n")] = '\0';
+	if (fd >= 0)
+		close(fd);
+}
+
+static void test_clock(void)
+{
+	struct timespec a, b, nap = {.tv_nsec = 50000000};
+	char source[64];
+	int64_t slept;
+
+	read_text("/sys/devices/system/clocksource/clocksource0/current_clocksource", source,
+		  sizeof(source));
+	printf("# clock source %s\n", source);
+	point(strcmp(source, "kvm-clock") == 0 || strcmp(source, "tsc") == 0, "clock source");
+	clock_gettime(CLOCK_MONOTONIC, &a);
+	nanosleep(&nap, NULL);
+	clock_gettime(CLOCK_MONOTONIC, &b);
+	slept = (b.tv_sec - a.tv_sec) * 1000000000ll + b.tv_nsec - a.tv_nsec;
+	point(slept >= 50000000 && slept < 5000000000ll, "sleeps for as long as it asked");
+	clock_gettime(CLOCK_REALTIME, &a);
+	printf("# wall clock %lld\n", (long long)a.tv_sec);
+}
+
+static void test_rng(void)
+{
+	uint8_t a[16] = {0}, b[16] = {0};
+	int fd = open_device("/dev/hwrng", O_RDONLY);
+
+	if (fd < 0) {
+		skip("rng", "no device");
+		return;
+	}
+	point(read(fd, a, sizeof(a)) > 0 && read(fd, b, sizeof(b)) > 0 &&
+		      memcmp(a, b, sizeof(a)) != 0,
+	      "rng gives bytes that differ");
+	close(fd);
+}
+
+static void test_disk(void)
+{
+	_Alignas(4096) static uint8_t buf[SECTOR * 8], back[SECTOR * 8];
+	bool writable = strstr(cmdline, "exo.disk=rw") != NULL, good;
+	int fd = open("/dev/vda", (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+
+	if (fd < 0) {
+		skip("disk", "no device");
+		return;
+	}
+	good = pread(fd, buf, sizeof(buf), 0) == (ssize_t)sizeof(buf);
+	point(good, "disk reads");
+	printf("# disk begins with \"%.16s\"\n", (const char *)buf);
+	if (writable) {
+		for (size_t i = 0; i < sizeof(buf); i++)
+			buf[i] = (uint8_t)(i * 31 + 7);
+		good = pwrite(fd, buf, sizeof(buf), sizeof(buf)) == (ssize_t)sizeof(buf) &&
+		       fsync(fd) == 0 && pread(fd, back, sizeof(back), sizeof(back)) > 0 &&
+		       memcmp(buf, back, sizeof(buf)) == 0;
+		point(good, "disk keeps what is written and flushed");
+	}
+	close(fd);
+}
+
+static void test_vsock(void)
+{
+	struct sockaddr_vm_ to = {.family = AF_VSOCK_, .port = ECHO_PORT, .cid = 2};
+	char back[6] = "";
+	int fd;
+
+	if (!strstr(cmdline, "exo.vsock=echo")) {
+		skip("vsock", "not asked for");
+		return;
+	}
+	fd = socket(AF_VSOCK_, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	point(fd >= 0 && connect(fd, (const struct sockaddr *)&to, sizeof(to)) == 0 &&
+		      write(fd, "hello", 5) == 5 && read(fd, back, 5) == 5 &&
+		      strcmp(back, "hello") == 0,
+	      "vsock: what is sent comes back");
+	if (fd >= 0)
+		close(fd);
+}
+
+static void use_console(bool wanted)
+{
+	int fd = wanted ? open_device("/dev/hvc0", O_RDWR) : -1;
+
+	if (fd < 0)
+		return;
+	dup2(fd, 0);
+	dup2(fd, 1);
+	dup2(fd, 2);
+	if (fd > 2)
+		close(fd);
+}
+
+int main(void)
+{
+	struct utsname un;
+	bool loaded;
+
+	mount("dev", "/dev", "devtmpfs", 0, NULL);
+	mount("proc", "/proc", "proc", 0, NULL);
+	mount("sys", "/sys", "sysfs", 0, NULL);
+	read_text("/proc/cmdline", cmdline, sizeof(cmdline));
+	loaded = load_modules();
+	/* Elsewhere the kernel's own console may be a serial port: stay there. */
+	use_console(strstr(cmdline, "exo.console=kernel") == NULL);
+	setvbuf(stdout, NULL, _IONBF, 0);
+	uname(&un);
+	printf("# Linux %s, command line: %s\n", un.release, cmdline);
+	point(loaded, "drivers load");
+	test_clock();
+	test_rng();
+	test_disk();
+	test_vsock();
+	printf("1..%d\n", points);
+	sync();
+	reboot(RB_POWER_OFF);
+	for (;;)
+		pause();
+}
