@@ -305,6 +305,7 @@ uint16_t *drv_avail_flags(struct drv *d, unsigned q)
 {
 	return drv_ptr(d, d->q[q].avail, 2);
 }
+
 uint16_t *drv_avail_idx(struct drv *d, unsigned q)
 {
 	return drv_ptr(d, d->q[q].avail + 2, 2);
@@ -324,6 +325,7 @@ uint16_t *drv_used_flags(struct drv *d, unsigned q)
 {
 	return drv_ptr(d, d->q[q].used, 2);
 }
+
 uint16_t *drv_used_idx(struct drv *d, unsigned q)
 {
 	return drv_ptr(d, d->q[q].used + 2, 2);
