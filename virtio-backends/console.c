@@ -64,6 +64,7 @@ static unsigned rx_queue(unsigned id)
 {
 	return id ? 2 + 2 * id : 0;
 }
+
 static unsigned tx_queue(unsigned id)
 {
 	return rx_queue(id) + 1;

@@ -22,30 +22,37 @@ static uint16_t *avail_flags(const struct vq *q)
 {
 	return (uint16_t *)(void *)q->avail_ptr;
 }
+
 static uint16_t *avail_idx(const struct vq *q)
 {
 	return avail_flags(q) + 1;
 }
+
 static uint16_t *avail_ring(const struct vq *q)
 {
 	return avail_flags(q) + 2;
 }
+
 static uint16_t *used_event(const struct vq *q)
 {
 	return avail_ring(q) + q->size;
 }
+
 static uint16_t *used_flags(const struct vq *q)
 {
 	return (uint16_t *)(void *)q->used_ptr;
 }
+
 static uint16_t *used_idx(const struct vq *q)
 {
 	return used_flags(q) + 1;
 }
+
 static uint32_t *used_ring(const struct vq *q)
 {
 	return (uint32_t *)(void *)(q->used_ptr + 4);
 }
+
 static uint16_t *avail_event(const struct vq *q)
 {
 	return (uint16_t *)(void *)(q->used_ptr + 4 + 8 * (size_t)q->size);
@@ -56,10 +63,12 @@ static uint64_t desc_bytes(const struct vq *q)
 {
 	return 16ull * q->size;
 }
+
 static uint64_t avail_bytes(const struct vq *q)
 {
 	return 6 + 2ull * q->size;
 }
+
 static uint64_t used_bytes(const struct vq *q)
 {
 	return 6 + 8ull * q->size;
@@ -351,6 +360,7 @@ uint64_t vq_readable(const struct vq_chain *c)
 {
 	return c->rleft;
 }
+
 uint64_t vq_writable(const struct vq_chain *c)
 {
 	return c->wleft;
