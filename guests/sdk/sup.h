@@ -125,6 +125,10 @@
 #define SUP_OFF_POSIX 0x100
 #define SUP_SHARED_SIZE 0x1000
 
+/* Selectors of ring 3, for its own iretq frames. */
+#define SUP_USER_CS 0x33
+#define SUP_USER_SS 0x2b
+
 #ifndef __ASSEMBLER__
 
 #include <exo/machine.h>
@@ -230,9 +234,6 @@ struct sup_facts {
 	uint32_t fsgsbase;           /* 1: ring 3 may use wrfsbase */
 	uint32_t reserved;
 };
-
-#define SUP_USER_CS 0x33
-#define SUP_USER_SS 0x2b
 
 /* The ring-3 layer's start; does not return. On the program's stack, near its top. */
 __attribute__((noreturn)) void exo_ring3_start(struct sup_shared *shared);
