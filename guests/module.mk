@@ -1,0 +1,95 @@
+# The guest SDK (a sysroot in lib/exo, as exo-cc expects it) and the guests
+# built with it. Every folder beside sdk/ and include/ is one program;
+# every file in tests/guest is one as well.
+SDK := $(B)/lib/exo
+EXO_CC := $(B)/bin/exo-cc
+SDK_RING0 := guests/sdk/sup.c guests/sdk/sup_pt.c
+SDK_SRCS := guests/sdk/sup_begin.c $(wildcard guests/sdk/posix/*.c guests/sdk/drivers/*.c)
+SDK_ASM := $(wildcard guests/sdk/*.S guests/sdk/posix/*.S)
+SDK_OBJS := $(patsubst %,$(B)/obj/%.o,$(basename $(SDK_RING0) $(SDK_SRCS) $(SDK_ASM)))
+SDK_HEADERS := $(wildcard include/exo/*.h guests/sdk/include/*.h guests/sdk/include/*/*.h)
+
+# The layer below the C library: the program's SSE registers, stack protector
+# and thread pointer are not its own.
+SDK_CFLAGS := $(BASE_CFLAGS) -O2 -fno-pic -fno-pie -ffreestanding -mgeneral-regs-only -mno-red-zone \
+	-fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables -ffunction-sections \
+	-fdata-sections -nostdinc -isystem $(MUSL_INC) -isystem $(CC_INC) -isystem $(KINC) \
+	-Iinclude -Iguests/sdk -Iguests/sdk/posix -Iguests/sdk/drivers -Iguests/sdk/include
+
+$(B)/obj/guests/sdk/%.o: guests/sdk/%.c $(KINC)/.stamp
+	$(call say,SDK,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(SDK_CFLAGS) -c -o $@ $<
+	$(if $(filter $<,$(SDK_RING0)),$(Q)objcopy --prefix-alloc-sections=.sup $@)
+
+$(B)/obj/guests/sdk/%.o: guests/sdk/%.S $(KINC)/.stamp
+	$(call say,SDK,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(SDK_CFLAGS) -c -o $@ $<
+
+# One object whose names are its own, but for exo_*: a program may call its
+# functions what it likes.
+$(SDK)/libexosdk.a: $(SDK_OBJS)
+	$(call say,AR,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)ld -r -z noexecstack -o $(B)/obj/guests/sdk/exosdk.o $^
+	$(Q)objcopy --wildcard --keep-global-symbol='exo_*' $(B)/obj/guests/sdk/exosdk.o
+	$(Q)rm -f $@
+	$(Q)ar rcs $@ $(B)/obj/guests/sdk/exosdk.o
+
+$(SDK)/exo.ld: guests/sdk/exo.ld
+	$(Q)mkdir -p $(@D)
+	$(Q)cp $< $@
+
+$(SDK)/bin/exo-mkpt: guests/sdk/tools/exo-mkpt.c guests/sdk/sup.h guests/sdk/sup_int.h include/exo/machine.h
+	$(call say,TOOL,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(filter-out -MMD -MP,$(TOOL_CFLAGS)) -Iinclude -o $@ $<
+
+$(SDK)/include/.stamp: $(SDK_HEADERS)
+	$(call say,HEADERS,$(@D))
+	$(Q)rm -rf $(@D)
+	$(Q)mkdir -p $(@D)/exo
+	$(Q)cp include/exo/*.h $(@D)/exo/
+	$(Q)[ -z "$(wildcard guests/sdk/include/*)" ] || cp -R guests/sdk/include/* $(@D)/
+	$(Q)ln -s /usr/include/linux $(@D)/linux
+	$(Q)ln -s /usr/include/asm-generic $(@D)/asm-generic
+	$(Q)ln -s /usr/include/x86_64-linux-gnu/asm $(@D)/asm
+	$(Q)touch $@
+
+$(EXO_CC): guests/sdk/tools/exo-cc $(SDK)/libexosdk.a $(SDK)/exo.ld $(SDK)/bin/exo-mkpt $(SDK)/include/.stamp
+	$(call say,SDK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)install -m 755 $< $@
+
+# ---- programs -----------------------------------------------------------------
+
+GUESTS := $(filter-out sdk include,$(notdir $(patsubst %/,%,$(wildcard guests/*/))))
+GUEST_ELFS := $(patsubst %,$(B)/guests/%.elf,$(GUESTS))
+GUEST_TESTS := $(patsubst tests/guest/%.c,$(B)/guests/test/%.elf,$(wildcard tests/guest/*.c))
+GUEST_CFLAGS := -std=gnu17 -D_GNU_SOURCE -fno-common $(WARN)
+
+.SECONDEXPANSION:
+$(GUEST_ELFS): $(B)/guests/%.elf: $$(wildcard guests/%/*.c guests/%/*.h) $(EXO_CC)
+	$(call say,GUEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)CC=$(CC) $(EXO_CC) $(GUEST_CFLAGS) -o $@ $(filter %.c,$^)
+
+$(GUEST_TESTS): $(B)/guests/test/%.elf: tests/guest/%.c $(wildcard tests/guest/*.h) $(EXO_CC)
+	$(call say,GUEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)CC=$(CC) $(EXO_CC) $(GUEST_CFLAGS) -o $@ $<
+
+.PHONY: sdk guests install-sdk
+sdk: $(EXO_CC) ## build the guest SDK alone
+guests: $(GUEST_ELFS) $(GUEST_TESTS) ## build the guest programs
+
+install-sdk: $(EXO_CC)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/exo/bin
+	install -m 755 $(EXO_CC) $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(SDK)/bin/exo-mkpt $(DESTDIR)$(PREFIX)/lib/exo/bin
+	install -m 644 $(SDK)/libexosdk.a $(SDK)/exo.ld $(DESTDIR)$(PREFIX)/lib/exo
+	rm -rf $(DESTDIR)$(PREFIX)/lib/exo/include
+	cp -R $(SDK)/include $(DESTDIR)$(PREFIX)/lib/exo/include
+
+ALL += $(EXO_CC) $(GUEST_ELFS) $(GUEST_TESTS)

@@ -33,10 +33,11 @@ SOURCES = $(shell git ls-files '*.c' '*.h')
 format: ## reformat the sources
 	clang-format-14 -i $(SOURCES)
 
-lint: ## formatting, headers that compile alone, cppcheck
-	$(Q)mk/lint $(SOURCES)
+lint: ## formatting, includes, cppcheck, the second compiler, sizes
+	$(Q)mkdir -p $(BUILD)
+	$(Q)mk/lint $(BUILD)
 
-install: all ## install below PREFIX (default /usr/local)
+install: all install-sdk ## install below PREFIX (default /usr/local)
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(INSTALL_BINS) $(DESTDIR)$(PREFIX)/bin
 

@@ -86,7 +86,8 @@ static void lapic_setup(void)
 	if (sup_facts.boot && sup_facts.boot->lapic_hz)
 		lapic_hz = sup_facts.boot->lapic_hz;
 	if (sup_facts.tsc_hz)
-		sup.lapic_mult = ((uint64_t)lapic_hz << (32 - LAPIC_DIVIDE_LOG2)) / sup_facts.tsc_hz;
+		sup.lapic_mult =
+			((uint64_t)lapic_hz << (32 - LAPIC_DIVIDE_LOG2)) / sup_facts.tsc_hz;
 	lapic_write(LAPIC_TIMER_DIVIDE, LAPIC_DIVIDE_BY_16);
 	lapic_write(LAPIC_LVT_TIMER, SUP_VEC_TIMER);
 	sup.timer = TIMER_ONE_SHOT;
@@ -105,7 +106,8 @@ int64_t sup_call_timer(uint64_t deadline, uint64_t b, uint64_t c)
 	now = rdtsc();
 	ticks = 0;
 	if (deadline > now)
-		ticks = (uint64_t)(((unsigned __int128)(deadline - now) * sup.lapic_mult) >> 32) + 1;
+		ticks = (uint64_t)(((unsigned __int128)(deadline - now) * sup.lapic_mult) >> 32) +
+			1;
 	else if (deadline)
 		sup_shared.pending |= SUP_PEND_TIMER;
 	lapic_write(LAPIC_TIMER_INITIAL, ticks > UINT32_MAX ? UINT32_MAX : (uint32_t)ticks);
@@ -236,7 +238,8 @@ static int64_t sup_call_rtc(uint64_t a0, uint64_t a1, uint64_t a2)
 	else
 		h = from_bcd(h, binary);
 	return days_from_civil(2000 + from_bcd(year, binary), from_bcd(mon, binary),
-			       from_bcd(day, binary)) * 86400 +
+			       from_bcd(day, binary)) *
+		       86400 +
 	       h * 3600 + from_bcd(min, binary) * 60 + from_bcd(s, binary);
 }
 
@@ -350,14 +353,6 @@ void sup_report(const struct sup_frame *frame, uint64_t rbp)
 
 /* In the order of the numbers; SUP_WAIT never comes here. */
 sup_call_fn *const sup_calls[SUP_CALLS] = {
-	sup_call_timer,
-	sup_call_set_fs,
-	sup_pt_protect,
-	sup_call_mmio_map,
-	sup_call_irq,
-	sup_call_timer,
-	sup_call_mmio_batch,
-	sup_call_exit_port,
-	sup_call_rtc,
-	sup_call_tsc_hz,
+	sup_call_timer, sup_call_set_fs,     sup_pt_protect,     sup_call_mmio_map, sup_call_irq,
+	sup_call_timer, sup_call_mmio_batch, sup_call_exit_port, sup_call_rtc,      sup_call_tsc_hz,
 };

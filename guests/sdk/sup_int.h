@@ -27,7 +27,8 @@
 #define SUP_IST_FATAL 4 /* NMI, double fault, machine check */
 
 #define SUP_IMAGE_BASE 0x200000
-#define SUP_PT_PAGES 12 /* tables in the image: four levels for RAM, one of devices, the rest leaves */
+#define SUP_PT_PAGES \
+	12 /* tables in the image: four levels for RAM, one of devices, the rest leaves */
 
 #define SUP_LAYOUT_MAGIC 0x31454741504f5845 /* "EXOPAGE1" */
 
@@ -37,15 +38,15 @@
 
 struct sup_layout {
 	uint64_t magic;
-	uint64_t tables;  /* SUP_PT_PAGES pages, filled in after the link; the first is the root */
+	uint64_t tables; /* SUP_PT_PAGES pages, filled in after the link; the first is the root */
 	uint64_t idt, gdt, tss;
-	uint64_t vectors; /* SUP_VECTORS stubs */
-	uint64_t sup_lo, sup_hi;     /* ring 0's own pages; text up to sup_data is R-X, then RW */
+	uint64_t vectors;        /* SUP_VECTORS stubs */
+	uint64_t sup_lo, sup_hi; /* ring 0's own pages; text up to sup_data is R-X, then RW */
 	uint64_t sup_data;
 	uint64_t lapic, ioapic;      /* pages of the image that show these devices instead */
 	uint64_t guard_lo, guard_hi; /* stays unmapped */
 	uint64_t image_end;
-	uint64_t premap_end;         /* filled in: RAM from image_end to here is mapped */
+	uint64_t premap_end; /* filled in: RAM from image_end to here is mapped */
 };
 
 #endif

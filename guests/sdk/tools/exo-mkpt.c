@@ -105,8 +105,8 @@ static void check_segments(struct elf *elf)
 		if (p->p_offset > elf->size || p->p_filesz > elf->size - p->p_offset ||
 		    p->p_filesz > p->p_memsz)
 			fail(elf, "a segment is beyond the end of the file");
-		if (p->p_vaddr != p->p_paddr || p->p_vaddr < SUP_IMAGE_BASE ||
-		    p->p_memsz > GIB || p->p_vaddr > GIB)
+		if (p->p_vaddr != p->p_paddr || p->p_vaddr < SUP_IMAGE_BASE || p->p_memsz > GIB ||
+		    p->p_vaddr > GIB)
 			fail(elf, "a segment is not between 2 MiB and 1 GiB");
 		if ((p->p_flags & (PF_W | PF_X)) == (PF_W | PF_X))
 			fail(elf, "a segment is both writable and executable");
@@ -231,10 +231,10 @@ static void fill_descriptors(struct elf *elf)
 
 	for (unsigned n = 0; n < SUP_VECTORS; n++) {
 		uint64_t stub = l->vectors + n * SUP_VECTOR_BYTES;
-		uint64_t ist = n >= SUP_VEC_TIMER                ? SUP_IST_IRQ
-			       : n == SUP_VEC_BREAKPOINT         ? SUP_IST_CALL
-			       : n == 2 || n == 8 || n == 18     ? SUP_IST_FATAL
-								 : SUP_IST_FAULT;
+		uint64_t ist = n >= SUP_VEC_TIMER            ? SUP_IST_IRQ
+			       : n == SUP_VEC_BREAKPOINT     ? SUP_IST_CALL
+			       : n == 2 || n == 8 || n == 18 ? SUP_IST_FATAL
+							     : SUP_IST_FAULT;
 		uint64_t type = GATE_INTERRUPT | (n == SUP_VEC_BREAKPOINT ? GATE_DPL3 : 0) | ist;
 
 		idt[2 * n] = (stub & 0xffff) | (uint64_t)SUP_SEL_KCODE << 16 | type << 32 |
@@ -242,8 +242,8 @@ static void fill_descriptors(struct elf *elf)
 		idt[2 * n + 1] = stub >> 32;
 	}
 	/* Available 64-bit TSS of 104 bytes. */
-	gdt[SUP_SEL_TSS / 8] = 103 | (l->tss & 0xffffff) << 16 | 0x89ull << 40 |
-			       (l->tss >> 24 & 0xff) << 56;
+	gdt[SUP_SEL_TSS / 8] =
+		103 | (l->tss & 0xffffff) << 16 | 0x89ull << 40 | (l->tss >> 24 & 0xff) << 56;
 	gdt[SUP_SEL_TSS / 8 + 1] = l->tss >> 32;
 }
 
