@@ -1,0 +1,669 @@
+/*
+ * virtio-blk over a raw file or block device (VIRTIO 1.2, 5.2), one queue.
+ * Runs in whichever thread rings the doorbell and in the event loop.
+ *
+ * A request is copied out of the ring and checked as a whole before anything
+ * is done (H-25); then it goes through one or more steps (data, ranges, sync).
+ * Each step is one io_uring operation straight between the file and guest
+ * memory. All requests found by one doorbell are submitted by one system call,
+ * and what the page cache could answer completes within it, without a wake-up;
+ * the rest is announced by the ring's own fd, watched by the event loop.
+ *
+ * Guest RAM is not registered as a fixed buffer: that would pin, and so
+ * allocate, all of it, and only saves work for O_DIRECT.
+ *
+ * System calls after create: io_uring_enter; without io_uring preadv, pwritev,
+ * pwrite64, fallocate and fdatasync. io_uring's helper threads belong to this
+ * process: RLIMIT_NPROC 0 would make what can't complete at once an I/O error.
+ *
+ * Limit: reset waits for the operations the host has begun (at most
+ * BLOCK_INFLIGHT_MAX), so it takes as long as the host's disk does.
+ */
+#include "block.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <linux/falloc.h>
+#include <linux/virtio_blk.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#define QUEUE_SIZE 256
+#define SECTOR 512u
+#define ZEROES_BYTES 65536u
+#define RETRIES_MAX 16
+#define BUDGET 512 /* chains and completions in one call: others get their turn */
+#define RESUBMIT_NS 1000000u
+
+enum step { STEP_DATA, STEP_RANGE, STEP_ZEROES, STEP_SYNC };
+
+/* How a range is zeroed, best first; the host may not know the first two. */
+enum method { METHOD_PUNCH, METHOD_ZERO_RANGE, METHOD_WRITE };
+
+struct range {
+	uint64_t off, bytes;
+	bool unmap;
+};
+
+struct request {
+	uint16_t head;
+	uint8_t step;   /* enum step */
+	uint8_t method; /* enum method, for STEP_RANGE */
+	uint8_t retries;
+	uint8_t status;      /* VIRTIO_BLK_S_*, so far */
+	uint32_t type;       /* VIRTIO_BLK_T_* */
+	uint8_t *status_ptr; /* guest memory */
+	uint64_t off, left;  /* STEP_DATA, STEP_ZEROES: what is still to do */
+	uint64_t in;         /* room for data in guest memory, before the status */
+	uint64_t filled;     /* of it, what has been written */
+	unsigned iov_first, iov_end;
+	unsigned range_now, range_end;
+	struct range range[BLOCK_RANGES_MAX];
+	struct iovec iov[VQ_SEGMENTS_MAX];
+};
+
+struct block {
+	struct vdev dev;
+	struct virtio_blk_config config;
+	int fd;
+	bool read_only;
+	bool watching;
+	bool draining; /* reset: completions are only counted */
+	uint64_t bytes;
+	char serial[VIRTIO_BLK_ID_BYTES];
+	unsigned refused; /* bits 1 << enum method: the host can't, so it isn't tried again */
+
+	bool uring_ok;
+	struct io_uring uring;
+
+	/* Requests used before come first, so that a quiet disk touches few pages. */
+	unsigned inflight, nfree, nfresh;
+	uint8_t free[BLOCK_INFLIGHT_MAX];
+	struct vq_chain chain; /* the one being decoded */
+	struct request request[BLOCK_INFLIGHT_MAX];
+	uint8_t zeroes[ZEROES_BYTES]; /* never written, so never touched */
+};
+
+static struct block *block_of(struct vdev *dev)
+{
+	return (struct block *)dev; /* dev is its first member */
+}
+
+/* ---- request pool ------------------------------------------------------- */
+
+static struct request *request_get(struct block *b)
+{
+	struct request *r;
+
+	if (!b->nfree && b->nfresh == BLOCK_INFLIGHT_MAX)
+		return NULL;
+	r = &b->request[b->nfree ? b->free[--b->nfree] : b->nfresh++];
+	b->inflight++;
+	return r;
+}
+
+static void request_put(struct block *b, struct request *r)
+{
+	b->free[b->nfree++] = r - b->request;
+	b->inflight--;
+}
+
+/* ---- decoding: nothing is done before all of it is known to be right ------- */
+
+/* A range of whole sectors on the disk? *off is its first byte. */
+static bool on_disk(const struct block *b, uint64_t sector, uint64_t bytes, uint64_t *off)
+{
+	if (sector > b->bytes / SECTOR || bytes > b->bytes - sector * SECTOR || bytes % SECTOR)
+		return false;
+	*off = sector * SECTOR;
+	return true;
+}
+
+static uint8_t decode_data(struct block *b, struct request *r, uint64_t sector, uint64_t out)
+{
+	size_t total;
+
+	/* Data in the wrong direction is not a transfer of nothing. */
+	r->left = r->type == VIRTIO_BLK_T_IN ? r->in : out;
+	if ((r->type == VIRTIO_BLK_T_IN ? out : r->in) || !on_disk(b, sector, r->left, &r->off))
+		return VIRTIO_BLK_S_IOERR;
+	if (r->type == VIRTIO_BLK_T_IN)
+		r->iov_end = vq_write_iov(&b->chain, r->iov, VQ_SEGMENTS_MAX, r->in, &total);
+	else
+		r->iov_end = vq_read_iov(&b->chain, r->iov, VQ_SEGMENTS_MAX, out, &total);
+	r->iov_first = 0;
+	r->step = STEP_DATA;
+	return VIRTIO_BLK_S_OK;
+}
+
+static uint8_t decode_ranges(struct block *b, struct request *r, uint64_t out)
+{
+	uint32_t known =
+		r->type == VIRTIO_BLK_T_WRITE_ZEROES ? VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP : 0;
+	struct virtio_blk_discard_write_zeroes dw;
+	struct range *range;
+
+	if (!out || out % sizeof(dw) || out / sizeof(dw) > BLOCK_RANGES_MAX)
+		return VIRTIO_BLK_S_IOERR;
+	r->range_now = r->range_end = 0;
+	while (vq_read(&b->chain, &dw, sizeof(dw))) {
+		range = &r->range[r->range_end];
+		if (dw.flags & ~known)
+			return VIRTIO_BLK_S_UNSUPP;
+		range->bytes = (uint64_t)dw.num_sectors * SECTOR;
+		range->unmap = r->type == VIRTIO_BLK_T_DISCARD || dw.flags;
+		if (dw.num_sectors > BLOCK_RANGE_SECTORS_MAX ||
+		    !on_disk(b, dw.sector, range->bytes, &range->off))
+			return VIRTIO_BLK_S_IOERR;
+		r->range_end += dw.num_sectors != 0;
+	}
+	r->step = STEP_RANGE;
+	return VIRTIO_BLK_S_OK;
+}
+
+static uint8_t decode_id(struct block *b, struct request *r)
+{
+	r->filled = vq_write(&b->chain, b->serial,
+			     sizeof(b->serial) < r->in ? sizeof(b->serial) : r->in);
+	return VIRTIO_BLK_S_OK;
+}
+
+/* The status the request has before any I/O; S_OK: go on. */
+static uint8_t decode_type(struct block *b, struct request *r, uint64_t sector)
+{
+	uint64_t out = vq_readable(&b->chain);
+
+	switch (r->type) {
+	case VIRTIO_BLK_T_OUT:
+		if (b->read_only)
+			return VIRTIO_BLK_S_IOERR;
+		return decode_data(b, r, sector, out);
+	case VIRTIO_BLK_T_IN:
+		return decode_data(b, r, sector, out);
+	case VIRTIO_BLK_T_FLUSH:
+		r->step = STEP_SYNC;
+		return VIRTIO_BLK_S_OK;
+	case VIRTIO_BLK_T_DISCARD:
+	case VIRTIO_BLK_T_WRITE_ZEROES:
+		if (b->read_only)
+			return VIRTIO_BLK_S_IOERR;
+		if (!vdev_has_feature(&b->dev, r->type == VIRTIO_BLK_T_DISCARD
+						       ? VIRTIO_BLK_F_DISCARD
+						       : VIRTIO_BLK_F_WRITE_ZEROES))
+			return VIRTIO_BLK_S_UNSUPP;
+		return decode_ranges(b, r, out);
+	case VIRTIO_BLK_T_GET_ID:
+		return decode_id(b, r);
+	default:
+		return VIRTIO_BLK_S_UNSUPP;
+	}
+}
+
+/* Fills in r from b->chain. False when there is not even a byte for the status. */
+static bool decode(struct block *b, struct request *r)
+{
+	struct virtio_blk_outhdr hdr = {0};
+	struct iovec status;
+	size_t total;
+
+	if (!vq_writable(&b->chain))
+		return false;
+	r->head = b->chain.head;
+	r->type = UINT32_MAX;
+	r->in = vq_writable(&b->chain) - 1; /* the status is the last byte */
+	r->filled = r->left = 0;
+	r->retries = 0;
+	if (vq_read(&b->chain, &hdr, sizeof(hdr)) == sizeof(hdr)) {
+		r->type = hdr.type;
+		r->status = decode_type(b, r, hdr.sector);
+	} else {
+		r->status = VIRTIO_BLK_S_IOERR;
+	}
+	vq_skip_write(&b->chain, vq_writable(&b->chain) - 1);
+	vq_write_iov(&b->chain, &status, 1, 1, &total);
+	r->status_ptr = status.iov_base;
+	return true;
+}
+
+/* ---- the steps -------------------------------------------------------------- */
+
+static int range_mode(const struct request *r)
+{
+	return (r->method == METHOD_PUNCH ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE) |
+	       FALLOC_FL_KEEP_SIZE;
+}
+
+/* Chooses the step for range_now, if there is one left. */
+static bool range_begin(const struct block *b, struct request *r)
+{
+	const struct range *range = &r->range[r->range_now];
+
+	if (r->range_now == r->range_end)
+		return false;
+	r->method = range->unmap ? METHOD_PUNCH : METHOD_ZERO_RANGE;
+	while (b->refused >> r->method & 1 && r->type != VIRTIO_BLK_T_DISCARD)
+		r->method++;
+	r->step = r->method == METHOD_WRITE ? STEP_ZEROES : STEP_RANGE;
+	r->off = range->off;
+	r->left = range->bytes;
+	return true;
+}
+
+/* Anything to do at all? Otherwise the request is complete as it is. */
+static bool begin(struct block *b, struct request *r)
+{
+	if (r->status != VIRTIO_BLK_S_OK)
+		return false;
+	switch (r->type) {
+	case VIRTIO_BLK_T_IN:
+	case VIRTIO_BLK_T_OUT:
+		return r->left != 0;
+	case VIRTIO_BLK_T_FLUSH:
+		return !b->read_only;
+	case VIRTIO_BLK_T_GET_ID:
+		return false;
+	default:
+		return range_begin(b, r);
+	}
+}
+
+static void prepare(struct block *b, struct request *r, struct io_uring_sqe *sqe)
+{
+	struct iovec *iov = &r->iov[r->iov_first];
+	unsigned n = r->iov_end - r->iov_first;
+
+	switch (r->step) {
+	case STEP_DATA:
+		if (r->type == VIRTIO_BLK_T_IN && n == 1)
+			io_uring_prep_read(sqe, 0, iov->iov_base, iov->iov_len, r->off);
+		else if (r->type == VIRTIO_BLK_T_IN)
+			io_uring_prep_readv(sqe, 0, iov, n, r->off);
+		else if (n == 1)
+			io_uring_prep_write(sqe, 0, iov->iov_base, iov->iov_len, r->off);
+		else
+			io_uring_prep_writev(sqe, 0, iov, n, r->off);
+		break;
+	case STEP_RANGE:
+		io_uring_prep_fallocate(sqe, 0, range_mode(r), r->off, r->left);
+		break;
+	case STEP_ZEROES:
+		io_uring_prep_write(sqe, 0, b->zeroes,
+				    r->left < ZEROES_BYTES ? r->left : ZEROES_BYTES, r->off);
+		break;
+	case STEP_SYNC:
+		io_uring_prep_fsync(sqe, 0, IORING_FSYNC_DATASYNC);
+		break;
+	}
+	sqe->flags |= IOSQE_FIXED_FILE; /* fd 0 of the registered table */
+	io_uring_sqe_set_data(sqe, r);
+}
+
+/* The same step as a plain system call. */
+static int run_step(struct block *b, struct request *r)
+{
+	struct iovec *iov = &r->iov[r->iov_first];
+	int n = r->iov_end - r->iov_first;
+	ssize_t res = 0;
+
+	switch (r->step) {
+	case STEP_DATA:
+		res = r->type == VIRTIO_BLK_T_IN ? preadv(b->fd, iov, n, r->off)
+						 : pwritev(b->fd, iov, n, r->off);
+		break;
+	case STEP_RANGE:
+		res = fallocate(b->fd, range_mode(r), r->off, r->left);
+		break;
+	case STEP_ZEROES:
+		res = pwrite(b->fd, b->zeroes, r->left < ZEROES_BYTES ? r->left : ZEROES_BYTES,
+			     r->off);
+		break;
+	case STEP_SYNC:
+		res = fdatasync(b->fd);
+		break;
+	}
+	return res < 0 ? -errno : res;
+}
+
+static void iov_advance(struct request *r, size_t n)
+{
+	while (n) {
+		struct iovec *iov = &r->iov[r->iov_first];
+		size_t here = n < iov->iov_len ? n : iov->iov_len;
+
+		iov->iov_base = (char *)iov->iov_base + here;
+		iov->iov_len -= here;
+		r->iov_first += !iov->iov_len;
+		n -= here;
+	}
+}
+
+static bool failed(struct request *r, uint8_t status)
+{
+	r->status = status;
+	return false;
+}
+
+/*
+ * A write is durable when its request completes, unless the driver accepted
+ * a volatile cache and can flush it (5.2.6.2).
+ */
+static bool sync_if_due(const struct block *b, struct request *r)
+{
+	if (r->type == VIRTIO_BLK_T_IN || vdev_has_feature(&b->dev, VIRTIO_BLK_F_FLUSH))
+		return false;
+	r->step = STEP_SYNC;
+	return true;
+}
+
+static bool next_range(const struct block *b, struct request *r)
+{
+	r->range_now++;
+	return range_begin(b, r) || sync_if_due(b, r);
+}
+
+/* The host can't do that to this file: the next method, but discard has none. */
+static bool next_method(struct block *b, struct request *r)
+{
+	if (r->type == VIRTIO_BLK_T_DISCARD)
+		return failed(r, VIRTIO_BLK_S_UNSUPP);
+	b->refused |= 1u << r->method; /* never METHOD_WRITE: that is another step */
+	return range_begin(b, r);
+}
+
+/* Takes the result of a step in: is there another one? */
+static bool advance(struct block *b, struct request *r, int res)
+{
+	if ((res == -EINTR || res == -EAGAIN) && r->retries < RETRIES_MAX) {
+		r->retries++;
+		return true;
+	}
+	if (res == -EOPNOTSUPP && r->step == STEP_RANGE)
+		return next_method(b, r);
+	/* Nothing moved is the end of a file that became shorter. */
+	if (res < 0 || (!res && (r->step == STEP_DATA || r->step == STEP_ZEROES)))
+		return failed(r, VIRTIO_BLK_S_IOERR);
+	switch (r->step) {
+	case STEP_DATA:
+		iov_advance(r, res);
+		r->filled += r->type == VIRTIO_BLK_T_IN ? res : 0;
+		r->off += res;
+		r->left -= res;
+		return r->left || sync_if_due(b, r);
+	case STEP_ZEROES:
+		r->off += res;
+		r->left -= res;
+		return r->left || next_range(b, r);
+	case STEP_RANGE:
+		return next_range(b, r);
+	default:
+		return false;
+	}
+}
+
+/* ---- the life of a request ----------------------------------------------------- */
+
+/*
+ * The used length counts the bytes written from the start of the buffer on: the
+ * status byte is among them only when nothing before it was left out.
+ */
+static void finish(struct block *b, struct request *r)
+{
+	uint64_t len = r->filled + (r->filled == r->in);
+
+	*r->status_ptr = r->status;
+	vq_complete(&b->dev.vq[0], r->head, len < UINT32_MAX ? len : UINT32_MAX);
+	request_put(b, r);
+}
+
+static void issue(struct block *b, struct request *r)
+{
+	struct io_uring_sqe *sqe;
+
+	if (b->uring_ok) {
+		sqe = io_uring_get_sqe(&b->uring);
+		assert(sqe); /* as many entries as requests, one step of each at a time */
+		prepare(b, r, sqe);
+		return;
+	}
+	while (advance(b, r, run_step(b, r)))
+		;
+	finish(b, r);
+}
+
+/* Takes what the driver offers. The number of chains taken; less than *budget. */
+static unsigned take(struct block *b, unsigned *budget)
+{
+	struct request *r;
+	unsigned n = 0;
+	int rc;
+
+	while (b->dev.running && *budget && (r = request_get(b))) {
+		rc = vq_next(&b->dev.vq[0], &b->chain);
+		if (rc < 0 || (rc && !decode(b, r)))
+			vdev_fail(&b->dev, rc < 0 ? "malformed ring" : "no room for a status");
+		if (rc <= 0 || !b->dev.running) {
+			request_put(b, r);
+			break;
+		}
+		if (begin(b, r))
+			issue(b, r);
+		else
+			finish(b, r);
+		n++;
+		--*budget;
+	}
+	return n;
+}
+
+/* Handles at most *budget completions; their number. */
+static unsigned reap(struct block *b, unsigned *budget)
+{
+	struct io_uring_cqe *cqe;
+	unsigned n = 0;
+
+	while (*budget && !io_uring_peek_cqe(&b->uring, &cqe)) {
+		struct request *r = io_uring_cqe_get_data(cqe);
+		int res = cqe->res;
+
+		io_uring_cqe_seen(&b->uring, cqe);
+		if (b->draining)
+			request_put(b, r);
+		else if (advance(b, r, res))
+			issue(b, r);
+		else
+			finish(b, r);
+		n++;
+		--*budget;
+	}
+	return n;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
+}
+
+/* Everything there is to do now, up to a budget; the timer brings us back for the rest. */
+static void run(struct block *b)
+{
+	const struct vdev_host *host = b->dev.host;
+	unsigned budget = BUDGET, n;
+
+	vq_disable_doorbell(&b->dev.vq[0]);
+	do {
+		n = take(b, &budget);
+		if (!b->uring_ok)
+			continue;
+		if (io_uring_sq_ready(&b->uring))
+			io_uring_submit(&b->uring);
+		n += reap(b, &budget);
+	} while (n && budget);
+	vdev_flush(&b->dev, 0);
+	if (b->uring_ok && io_uring_sq_ready(&b->uring))
+		host->timer(host->opaque, &b->dev, now_ns() + RESUBMIT_NS); /* short of memory */
+	else if (!budget)
+		host->timer(host->opaque, &b->dev, 1);
+}
+
+/* ---- the device ------------------------------------------------------------------ */
+
+static void block_start(struct vdev *dev)
+{
+	struct block *b = block_of(dev);
+
+	if (!b->uring_ok)
+		return;
+	if (dev->host->watch(dev->host->opaque, dev, b->uring.ring_fd, EPOLLIN, 0))
+		vdev_fail(dev, "event loop full");
+	else
+		b->watching = true;
+}
+
+static void block_kick(struct vdev *dev, unsigned q)
+{
+	run(block_of(dev));
+}
+
+static void block_poll(struct vdev *dev, int fd, uint32_t events, uint64_t token)
+{
+	run(block_of(dev));
+}
+
+static void block_timer(struct vdev *dev)
+{
+	if (dev->running)
+		run(block_of(dev));
+}
+
+/*
+ * H-16: begun operations are waited for, and not continued. The memory they
+ * name stays untouched after this.
+ */
+static void block_reset(struct vdev *dev)
+{
+	struct block *b = block_of(dev);
+
+	b->draining = true;
+	while (b->inflight) {
+		unsigned budget = BLOCK_INFLIGHT_MAX;
+		int rc = io_uring_submit_and_wait(&b->uring, 1);
+
+		assert(rc >= 0 || rc == -EINTR || rc == -EAGAIN || rc == -EBUSY || rc == -ENOMEM);
+		reap(b, &budget);
+	}
+	b->draining = false;
+	if (b->watching)
+		dev->host->unwatch(dev->host->opaque, dev, b->uring.ring_fd);
+	b->watching = false;
+	dev->host->timer(dev->host->opaque, dev, 0);
+}
+
+static void block_destroy(struct vdev *dev)
+{
+	struct block *b = block_of(dev);
+
+	if (!b)
+		return;
+	if (b->uring_ok)
+		io_uring_queue_exit(&b->uring);
+	if (b->fd >= 0)
+		close(b->fd);
+	free(b);
+}
+
+static const struct vdev_class block_class = {
+	.name = "virtio-blk",
+	.device_id = VIRTIO_ID_BLOCK,
+	.features = 1ull << VIRTIO_BLK_F_SEG_MAX | 1ull << VIRTIO_BLK_F_BLK_SIZE |
+		    1ull << VIRTIO_BLK_F_TOPOLOGY | 1ull << VIRTIO_BLK_F_FLUSH,
+	.nqueues = 1,
+	.queue_size_max = QUEUE_SIZE,
+	.config_bytes = sizeof(struct virtio_blk_config),
+	.start = block_start,
+	.kick = block_kick,
+	.poll = block_poll,
+	.timer = block_timer,
+	.reset = block_reset,
+	.destroy = block_destroy,
+};
+
+/* Containers often forbid io_uring: then -EPERM or -ENOSYS, and we do without. */
+static int open_uring(struct block *b)
+{
+	struct io_uring_params params = {0};
+	int rc = io_uring_queue_init_params(BLOCK_INFLIGHT_MAX, &b->uring, &params);
+
+	if (rc)
+		return rc == -EPERM || rc == -ENOSYS ? 0 : rc;
+	b->uring_ok = true;
+	return io_uring_register_files(&b->uring, &b->fd, 1);
+}
+
+static void fill_config(struct block *b)
+{
+	uint64_t features = 1ull << VIRTIO_BLK_F_DISCARD | 1ull << VIRTIO_BLK_F_WRITE_ZEROES;
+
+	b->config.capacity = b->bytes / SECTOR;
+	b->config.seg_max = VQ_SEGMENTS_MAX - 2; /* less header and status */
+	b->config.blk_size = SECTOR;
+	b->config.physical_block_exp = 3;
+	b->config.min_io_size = 8;
+	b->dev.config = &b->config;
+	if (b->read_only) {
+		b->dev.features_offered |= 1ull << VIRTIO_BLK_F_RO;
+		return;
+	}
+	b->dev.features_offered |= features;
+	b->config.max_discard_sectors = BLOCK_RANGE_SECTORS_MAX;
+	b->config.max_discard_seg = BLOCK_RANGES_MAX;
+	b->config.discard_sector_alignment = 8;
+	b->config.max_write_zeroes_sectors = BLOCK_RANGE_SECTORS_MAX;
+	b->config.max_write_zeroes_seg = BLOCK_RANGES_MAX;
+	b->config.write_zeroes_may_unmap = 1;
+}
+
+struct vdev *block_create(const struct gmem *mem, const struct vdev_host *host,
+			  const struct block_resources *res)
+{
+	struct block *b;
+	int rc = 0;
+
+	if (!res->bytes || res->bytes % SECTOR || res->bytes > INT64_MAX) {
+		errno = EINVAL;
+		return NULL;
+	}
+	b = calloc(1, sizeof(*b));
+	if (!b)
+		return NULL;
+	vdev_init(&b->dev, &block_class, mem, host);
+	b->fd = res->fd;
+	b->bytes = res->bytes;
+	b->read_only = res->flags & BLOCK_READ_ONLY;
+	strncpy(b->dev.name, res->name, sizeof(b->dev.name) - 1);
+	memcpy(b->serial, b->dev.name, sizeof(b->dev.name));
+	fill_config(b);
+	if (!(res->flags & BLOCK_NO_URING))
+		rc = open_uring(b);
+	if (rc)
+		goto fail;
+	return &b->dev;
+fail:
+	b->fd = -1; /* stays the caller's */
+	block_destroy(&b->dev);
+	errno = -rc;
+	return NULL;
+}
+
+bool block_uses_uring(const struct vdev *dev)
+{
+	return ((const struct block *)dev)->uring_ok;
+}
