@@ -2,6 +2,9 @@
 
 .PHONY: help setup run check bench fuzz soak format lint install clean
 
+# These build by themselves, on all CPUs unless told otherwise by -j.
+JOBS := $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -9,13 +12,13 @@ setup: ## install the Debian packages that are missing (mk/packages)
 	$(Q)mk/setup $(BUILD)
 
 run: setup ## build, then show the main job
-	$(Q)$(MAKE) all
+	$(Q)$(MAKE) $(JOBS) all
 	$(Q)mk/demo $(B)
 
 check: setup ## build and run all tests
-	$(Q)$(MAKE) all
-	$(Q)$(MAKE) MODE=asan unit
-	$(Q)tests/run $(BUILD)
+	$(Q)$(MAKE) $(JOBS) all nested linux-guest
+	$(Q)$(MAKE) $(JOBS) MODE=asan unit
+	$(Q)tests/run $(BUILD) $(CHECK_FLAGS)
 
 bench: setup ## measure, print the table (build/bench.json)
 	$(Q)$(MAKE) all
