@@ -1,0 +1,11 @@
+/* What the commands say about themselves. */
+#ifndef HELP_H
+#define HELP_H
+
+/* Prints the help of a command, or with NULL of exo itself. 0, or -1: no such command. */
+int help_print(const char *command);
+
+/* Prints the version; returns the exit code. */
+int help_version(void);
+
+#endif

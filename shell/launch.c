@@ -1,0 +1,287 @@
+/* Starting an exo-vmm and talking with it; see launch.h. */
+#include "launch.h"
+
+#include "fdmsg.h"
+#include "search.h"
+#include "text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+uint64_t launch_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void launch_init(struct launch *l)
+{
+	*l = (struct launch){.sock_fd = -1};
+}
+
+/* ---- start ---------------------------------------------------------------- */
+
+struct child {
+	const char *path;
+	char *const *argv;
+	int sock_fd, kvm_fd;
+	int err; /* set by the child: it shares our memory until it is another program */
+};
+
+static int run_child(void *opaque)
+{
+	struct child *c = opaque;
+	char *const no_environment[] = {NULL}; /* none of its business */
+	int kvm_fd = c->kvm_fd;
+
+	if (kvm_fd == EXO_VMM_SOCKET_FD)
+		kvm_fd = fcntl(kvm_fd, F_DUPFD, EXO_VMM_KVM_FD + 1);
+	if (c->sock_fd != EXO_VMM_SOCKET_FD)
+		dup2(c->sock_fd, EXO_VMM_SOCKET_FD);
+	else
+		fcntl(c->sock_fd, F_SETFD, 0);
+	if (kvm_fd != EXO_VMM_KVM_FD)
+		dup2(kvm_fd, EXO_VMM_KVM_FD);
+	else
+		fcntl(kvm_fd, F_SETFD, 0);
+	/*
+	 * It gets the streams by message. With copies of them the other end of
+	 * a pipe would not see its end when the program closes it. Standard
+	 * error stays, for a failed assertion.
+	 */
+	close(STDIN_FILENO);
+	close(STDOUT_FILENO);
+	syscall(SYS_close_range, EXO_VMM_KVM_FD + 1, ~0u, 0);
+	execve(c->path, c->argv, no_environment);
+	c->err = -errno;
+	_exit(127);
+}
+
+static int spawn_at(struct launch *l, struct child *c)
+{
+	_Alignas(16) char stack[4096]; /* the child's, until execve */
+	pid_t pid = clone(run_child, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, c);
+
+	if (pid < 0)
+		return -errno;
+	if (c->err) {
+		waitpid(pid, NULL, 0);
+		return c->err;
+	}
+	l->pid = pid;
+	return 0;
+}
+
+static int open_kvm(int *fd)
+{
+	*fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (*fd >= 0)
+		return 0;
+	if (errno == ENOENT || errno == ENODEV || errno == ENXIO)
+		return text_error(
+			GUEST_EXIT_FAILURE,
+			"no /dev/kvm: this machine offers no KVM here; \"make run\" and "
+			"\"make check\" then use the nested route, and exo doctor says more");
+	if (errno == EACCES || errno == EPERM)
+		return text_error(
+			GUEST_EXIT_FAILURE,
+			"/dev/kvm: no permission; add yourself to its group (sudo usermod "
+			"-aG kvm $USER) and log in again");
+	return text_error(GUEST_EXIT_FAILURE, "/dev/kvm: %s", strerror(errno));
+}
+
+int launch_spawn(struct launch *l, const char *name)
+{
+	char path[SEARCH_PATH_MAX], program[] = "exo-vmm", label[64];
+	char *argv[] = {program, label, NULL};
+	struct child child = {.path = path, .argv = argv};
+	int pair[2], status, err = -ENOENT;
+
+	snprintf(label, sizeof(label), "%s", name);
+	if ((status = open_kvm(&child.kvm_fd)))
+		return status;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
+		status = text_error(GUEST_EXIT_FAILURE, "socket pair: %s", strerror(errno));
+		close(child.kvm_fd);
+		return status;
+	}
+	child.sock_fd = pair[1];
+	for (unsigned place = 0; err == -ENOENT && place < SEARCH_VMM_PLACES; place++) {
+		if (search_vmm(place, path))
+			continue;
+		child.err = 0;
+		err = spawn_at(l, &child);
+	}
+	close(pair[1]);
+	close(child.kvm_fd);
+	if (err) {
+		close(pair[0]);
+		return text_error(
+			GUEST_EXIT_FAILURE,
+			"cannot start exo-vmm: %s; it belongs beside exo, or EXO_VMM names it",
+			strerror(-err));
+	}
+	fcntl(pair[0], F_SETFL, O_NONBLOCK);
+	l->spawned_ns = launch_now_ns();
+	l->sock_fd = pair[0];
+	return 0;
+}
+
+/* ---- to the VMM ------------------------------------------------------------- */
+
+int launch_configure(struct launch *l, const struct guest *g)
+{
+	struct exo_vmm_config config;
+	int fds[EXO_VMM_FDS_MAX];
+	unsigned nfds = guest_fill_config(g, &config, fds);
+	int err = fdmsg_send(l->sock_fd, &config, sizeof(config), fds, nfds);
+
+	l->configured_ns = launch_now_ns();
+	return err;
+}
+
+static struct exo_vmm_header header(enum exo_vmm_type type, size_t size, unsigned nfds)
+{
+	return (struct exo_vmm_header){EXO_VMM_MAGIC, type, (uint32_t)size, nfds};
+}
+
+int launch_send_signal(struct launch *l, enum exo_vmm_type type, int signo)
+{
+	struct exo_vmm_signal m = {header(type, sizeof(m), 0), (uint32_t)signo, 0};
+
+	return fdmsg_send(l->sock_fd, &m, sizeof(m), NULL, 0);
+}
+
+int launch_send_winch(struct launch *l, uint32_t rows, uint32_t cols)
+{
+	struct exo_vmm_winch m = {header(EXO_VMM_WINCH, sizeof(m), 0), rows, cols};
+
+	return fdmsg_send(l->sock_fd, &m, sizeof(m), NULL, 0);
+}
+
+int launch_send_vsock(struct launch *l, enum exo_vmm_type type, struct exo_vmm_vsock *m, int fd)
+{
+	m->h = header(type, sizeof(*m), fd >= 0);
+	return fdmsg_send(l->sock_fd, m, sizeof(*m), &fd, fd >= 0);
+}
+
+/* ---- from the VMM ------------------------------------------------------------ */
+
+/* The exact size of a message that may come now; 0: none of that type may. */
+static size_t expected_size(const struct launch *l, uint32_t type)
+{
+	if (l->ended)
+		return 0;
+	switch (type) {
+	case EXO_VMM_STARTED:
+		return l->started ? 0 : sizeof(struct exo_vmm_header);
+	case EXO_VMM_ENDED:
+		return sizeof(struct exo_vmm_ended);
+	case EXO_VMM_TERMIOS:
+		return l->started ? sizeof(struct exo_vmm_termios) : 0;
+	case EXO_VMM_READY:
+		return l->started ? sizeof(struct exo_vmm_header) : 0;
+	case EXO_VMM_VSOCK_REQUEST:
+		return l->started ? sizeof(struct exo_vmm_vsock) : 0;
+	default:
+		return 0;
+	}
+}
+
+static bool is_sound(const union launch_msg *m)
+{
+	if (m->h.type == EXO_VMM_ENDED)
+		return m->ended.reason >= EXO_END_EXIT && m->ended.reason <= EXO_END_HOST &&
+		       (m->ended.reason != EXO_END_EXIT || m->ended.status <= 255);
+	if (m->h.type == EXO_VMM_TERMIOS)
+		return !(m->termios.flags & ~(EXO_TTY_ECHO | EXO_TTY_CANON | EXO_TTY_ISIG));
+	return true;
+}
+
+int launch_recv(struct launch *l, union launch_msg *m)
+{
+	unsigned nfds;
+	ssize_t n = fdmsg_recv(l->sock_fd, m, sizeof(*m), NULL, 0, &nfds);
+
+	if (n == 0 || n == -ECONNRESET)
+		return 0;
+	if (n == -EAGAIN)
+		return -EAGAIN;
+	if (n < (ssize_t)sizeof(m->h) || m->h.magic != EXO_VMM_MAGIC || m->h.nfds != 0 ||
+	    m->h.size != (size_t)n || (size_t)n != expected_size(l, m->h.type) || !is_sound(m))
+		return -EPROTO;
+	if (m->h.type == EXO_VMM_STARTED)
+		l->started = true;
+	if (m->h.type == EXO_VMM_ENDED) {
+		l->ended = true;
+		m->ended.detail[sizeof(m->ended.detail) - 1] = '\0';
+		text_make_printable(m->ended.detail);
+	}
+	return 1;
+}
+
+/* ---- end ------------------------------------------------------------------------ */
+
+static void wait_child(struct launch *l, int *status, struct rusage *usage)
+{
+	while (l->pid && wait4(l->pid, status, 0, usage) < 0 && errno == EINTR)
+		;
+	l->pid = 0;
+}
+
+void launch_cause(struct launch *l, char line[128])
+{
+	int status = 0;
+
+	/* Its socket is closed, so it is ending by itself: but never wait on its word alone. */
+	for (int i = 0; l->pid && i < 100; i++) {
+		pid_t pid = waitpid(l->pid, &status, WNOHANG);
+
+		if (pid == l->pid || (pid < 0 && errno != EINTR)) {
+			l->pid = 0;
+			break;
+		}
+		usleep(10000);
+	}
+	if (l->pid) {
+		kill(l->pid, SIGKILL);
+		wait_child(l, &status, NULL);
+		snprintf(line, 128, "exo-vmm hung up and had to be killed");
+	} else if (WIFSIGNALED(status)) {
+		snprintf(line, 128, "exo-vmm was killed by signal %d (%s)", WTERMSIG(status),
+			 strsignal(WTERMSIG(status)));
+	} else {
+		snprintf(line, 128, "exo-vmm ended with status %d and gave no reason",
+			 WEXITSTATUS(status));
+	}
+}
+
+void launch_wait(struct launch *l, struct rusage *usage)
+{
+	int status;
+
+	wait_child(l, &status, usage);
+}
+
+void launch_finish(struct launch *l)
+{
+	if (l->pid && !l->ended) {
+		kill(l->pid, SIGKILL);
+		launch_wait(l, NULL);
+	}
+	if (l->sock_fd >= 0)
+		close(l->sock_fd);
+	l->sock_fd = -1;
+	l->pid = 0;
+}
