@@ -6,7 +6,9 @@
 
 MODE   ?= release
 BUILD  ?= build
-CC     ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 V      ?= 0
 PREFIX ?= /usr/local
 DESTDIR ?=

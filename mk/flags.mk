@@ -11,8 +11,9 @@ BASE_CFLAGS := -std=gnu17 -g -fno-common -fno-strict-aliasing -D_GNU_SOURCE -MMD
 
 MUSL_INC ?= /usr/include/x86_64-linux-musl
 MUSL_LIB ?= /usr/lib/x86_64-linux-musl
-CC_INC := $(shell $(CC) -print-file-name=include)
-LIBGCC := $(shell $(CC) -print-libgcc-file-name)
+# Quiet where there is no compiler yet: `make setup` installs it.
+CC_INC := $(shell $(CC) -print-file-name=include 2>/dev/null)
+LIBGCC := $(shell $(CC) -print-libgcc-file-name 2>/dev/null)
 
 # Kernel and library headers that are free of libc, for the musl builds.
 KINC := $(B)/obj/include
