@@ -77,6 +77,27 @@ sup_ring3:
 	call	sup_begin
 	ud2
 
+/*
+ * Whether wrfsbase works. Tried first and asked for only after a #UD: where KVM is software it
+ * works without ring 0's doing, and this way costs nothing there.
+ */
+	.globl sup_probe_fsgsbase
+	.type sup_probe_fsgsbase, @function
+sup_probe_fsgsbase:
+	lea	1f(%rip), %rax
+	mov	%rax, SHARED(FAULT_ENTRY)
+	mov	%rsp, SHARED(FAULT_STACK)
+	xor	%eax, %eax
+	wrfsbase %rax
+	inc	%eax
+	jmp	2f
+1:	movl	$0, SHARED(IN_FAULT)
+	mov	$SUP_FSGSBASE, %eax
+	int3
+2:	movq	$0, SHARED(FAULT_ENTRY)
+	ret
+	.size sup_probe_fsgsbase, . - sup_probe_fsgsbase
+
 /* ---- system calls -------------------------------------------------------- */
 
 /*
@@ -215,30 +236,21 @@ sup_exception:
 	jne	sup_fatal
 	cmpq	$0, SHARED(FAULT_ENTRY)
 	je	sup_fatal
-	push	%rax
-	mov	8(%rsp), %rax
-	mov	%rax, SHARED(FAULT_VECTOR)
-	cmp	$SUP_VEC_PAGE_FAULT, %eax
-	mov	$0, %eax
-	jne	1f
-	mov	%cr2, %rax
-1:	mov	%rax, SHARED(FAULT_ADDRESS)
-	mov	16(%rsp), %rax
-	mov	%rax, SHARED(FAULT_ERROR)
-	mov	24(%rsp), %rax
-	mov	%rax, SHARED(FAULT_RIP)
-	mov	40(%rsp), %rax
-	mov	%rax, SHARED(FAULT_RFLAGS)
-	mov	48(%rsp), %rax
-	mov	%rax, SHARED(FAULT_RSP)
 	movl	$1, SHARED(IN_FAULT)
-	mov	SHARED(FAULT_ENTRY), %rax
-	mov	%rax, 24(%rsp)
-	mov	SHARED(FAULT_STACK), %rax
-	mov	%rax, 48(%rsp)
-	andl	$~FLAGS_CLEARED_AT_ENTRY, 40(%rsp)
+	pop	SHARED(FAULT_VECTOR)
+	pop	SHARED(FAULT_ERROR)
+	pop	SHARED(FAULT_RIP)
+	lea	8(%rsp), %rsp
+	pop	SHARED(FAULT_RFLAGS)
+	pop	SHARED(FAULT_RSP)
+	push	%rax
+	mov	%cr2, %rax
+	mov	%rax, SHARED(FAULT_ADDRESS)
 	pop	%rax
-	add	$16, %rsp
+	push	SHARED(FAULT_STACK)	/* above it, ss is still there */
+	push	$0x202
+	push	$SUP_USER_CS
+	push	SHARED(FAULT_ENTRY)
 	iretq
 
 sup_fatal:

@@ -15,6 +15,7 @@
 #define APIC_BASE_ENABLE (1u << 11)
 #define MSR_TSC_DEADLINE 0x6e0
 #define MSR_FS_BASE 0xc0000100
+#define CR4_FSGSBASE 0x10000
 #define MSR_KVM_CLOCK 0x4b564d01
 
 #define LAPIC_ID 0x20
@@ -181,6 +182,20 @@ static int64_t sup_call_set_fs(uint64_t base, uint64_t b, uint64_t c)
 		return -EINVAL;
 	wrmsr(MSR_FS_BASE, base);
 	return 0;
+}
+
+static int64_t sup_call_fsgsbase(uint64_t a, uint64_t b, uint64_t c)
+{
+	uint32_t regs[4];
+
+	cpuid(0, 0, regs);
+	if (regs[0] < 7)
+		return 0;
+	cpuid(7, 0, regs);
+	if (!(regs[1] & 1))
+		return 0;
+	write_cr4(read_cr4() | CR4_FSGSBASE);
+	return 1;
 }
 
 static int64_t sup_call_exit_port(uint64_t port, uint64_t value, uint64_t c)
@@ -353,6 +368,7 @@ void sup_report(const struct sup_frame *frame, uint64_t rbp)
 
 /* In the order of the numbers; SUP_WAIT never comes here. */
 sup_call_fn *const sup_calls[SUP_CALLS] = {
-	sup_call_timer, sup_call_set_fs,     sup_pt_protect,     sup_call_mmio_map, sup_call_irq,
-	sup_call_timer, sup_call_mmio_batch, sup_call_exit_port, sup_call_rtc,      sup_call_tsc_hz,
+	sup_call_timer, sup_call_set_fs, sup_pt_protect,      sup_call_mmio_map,
+	sup_call_irq,   sup_call_timer,  sup_call_mmio_batch, sup_call_exit_port,
+	sup_call_rtc,   sup_call_tsc_hz, sup_call_fsgsbase,
 };

@@ -75,7 +75,9 @@
 #define SUP_RTC (SUP_CALL_BASE + 8)
 /* (): TSC frequency in Hz by kvm-clock, else measured against the LAPIC timer (5 ms). */
 #define SUP_TSC_HZ (SUP_CALL_BASE + 9)
-#define SUP_CALLS 10
+/* (): lets ring 3 use wrfsbase and its like; 1, or 0 when the CPU has none. Done at the start. */
+#define SUP_FSGSBASE (SUP_CALL_BASE + 10)
+#define SUP_CALLS 11
 
 #define SUP_PROT_NONE 0
 #define SUP_PROT_R 1
@@ -177,7 +179,7 @@ struct sup_shared {
 	uint64_t reserved0;
 	uint64_t fault_vector;
 	uint64_t fault_error;   /* as the CPU pushed it, or 0 */
-	uint64_t fault_address; /* CR2 for vector 14, else 0 */
+	uint64_t fault_address; /* CR2: of this fault if the vector is 14, else of an older one */
 	uint64_t fault_rip, fault_rsp, fault_rflags;
 	const struct sup_facts *facts;
 	uint32_t exit_port; /* isa-debug-exit, for the supervisor's own last words; 0: none */
@@ -231,7 +233,7 @@ struct sup_facts {
 	uint64_t mapped_end;
 	uint64_t stack_lo, stack_hi; /* the program's stack */
 	uint64_t guard_lo, guard_hi; /* the unmapped page below it */
-	uint32_t fsgsbase;           /* 1: ring 3 may use wrfsbase */
+	uint32_t fsgsbase;           /* 1: wrfsbase works; else SUP_SET_FS */
 	uint32_t reserved;
 };
 

@@ -36,6 +36,7 @@ extern struct sup_shared sup_shared;
 extern const struct sup_layout sup_layout;
 extern char exo_stack_bottom[], exo_stack_top[];
 
+int sup_probe_fsgsbase(void);
 __attribute__((noreturn)) void sup_begin(const struct hvm_start_info *info);
 
 struct sup_facts sup_facts = {
@@ -136,6 +137,7 @@ void sup_begin(const struct hvm_start_info *info)
 	}
 	f->platform = f->boot && f->boot->platform_gpa == EXO_PLATFORM_GPA;
 	f->tsc_hz = find_tsc_hz();
+	f->fsgsbase = (uint32_t)sup_probe_fsgsbase();
 	if (!f->nram || f->ram[0].base != f->image_end)
 		f->mapped_end = f->image_end;
 	else if (f->mapped_end > f->ram[0].base + f->ram[0].len)

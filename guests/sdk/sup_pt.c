@@ -58,12 +58,10 @@ static void table_give(struct sup_table *t)
 	pool_nfree++;
 }
 
-/* The directory entry of a region's gigabyte, in the table of gigabytes. */
+/* The directory entry of a region's gigabyte: exo-mkpt puts that table second. */
 static uint64_t *gib_entry(uint64_t va)
 {
-	struct sup_table *root = (struct sup_table *)sup_layout.tables;
-
-	return &table_of(root->entry[0])->entry[va / GIB];
+	return &((struct sup_table *)(sup_layout.tables + PAGE))->entry[va / GIB];
 }
 
 static uint64_t *region_entry(uint64_t va)
@@ -88,11 +86,14 @@ static bool overlaps(uint64_t va, uint64_t end, uint64_t lo, uint64_t hi)
 
 static int check(uint64_t va, uint64_t len, uint64_t prot)
 {
+	const unsigned valid =
+		1u << SUP_PROT_NONE | 1u << SUP_PROT_R | 1u << SUP_PROT_RW | 1u << SUP_PROT_RX;
 	uint64_t shared = (uintptr_t)&sup_shared;
 
-	if (((va | len) & (PAGE - 1)) || (prot != SUP_PROT_NONE && prot != SUP_PROT_R &&
-					  prot != SUP_PROT_RW && prot != SUP_PROT_RX))
+	if (((va | len) & (PAGE - 1)) || prot > 31 || !(valid >> prot & 1))
 		return -EINVAL;
+	if (va >= sup_layout.image_end && va < EXO_LOW_RAM_END && len <= EXO_LOW_RAM_END - va)
+		return 0; /* the usual case, soonest: instructions are dear here */
 	if (va < SUP_IMAGE_BASE || va >= VA_END || len > VA_END - va ||
 	    overlaps(va, va + len, EXO_LOW_RAM_END, EXO_HIGH_RAM_BASE) ||
 	    overlaps(va, va + len, sup_layout.sup_lo, sup_layout.sup_hi) ||
@@ -152,55 +153,75 @@ static uint64_t set_region(uint64_t *e, uint64_t va, uint64_t flags)
 	return old;
 }
 
+/*
+ * n entries that count up by `step`. Returns what was there, or'ed together.
+ * Unrolled: each instruction of the loop may cost a microsecond.
+ */
+static uint64_t fill(uint64_t *e, uint64_t n, uint64_t entry, uint64_t step)
+{
+	uint64_t seen = 0;
+
+	for (; n >= 4; n -= 4, e += 4) {
+		seen |= e[0] | e[1] | e[2] | e[3];
+		e[0] = entry;
+		entry += step;
+		e[1] = entry;
+		entry += step;
+		e[2] = entry;
+		entry += step;
+		e[3] = entry;
+		entry += step;
+	}
+	for (; n; n--, e++, entry += step) {
+		seen |= *e;
+		*e = entry;
+	}
+	return seen;
+}
+
 static uint64_t set_pages(uint64_t *e, uint64_t va, uint64_t end, uint64_t flags)
 {
+	uint64_t old = *e, seen = 0;
 	struct sup_table *t;
-	uint64_t old = *e, seen = 0, base = va & ~(REGION - 1), entry;
-	unsigned i;
 
-	if (!needs_split(va, flags) && (!(old & PTE_P) || (old & PTE_LARGE)))
-		return 0; /* as wanted already */
 	if ((old & PTE_P) && !(old & PTE_LARGE)) {
 		t = table_of(old);
 	} else {
+		if (!needs_split(va, flags))
+			return 0;
 		t = table_take();
-		entry = old ? (old & ~PTE_LARGE) : 0;
-		for (i = 0; i < 512; i++)
-			t->entry[i] = entry ? entry + i * PAGE : 0;
+		fill(t->entry, 512, old & ~PTE_LARGE, old ? PAGE : 0);
 		*e = (uintptr_t)t | PTE_TABLE;
 		seen = old;
 	}
-	for (i = (unsigned)((va - base) / PAGE); va < end; va += PAGE, i++) {
-		seen |= t->entry[i];
-		t->entry[i] = flags ? va | flags : 0;
-	}
-	return seen;
+	return seen | fill(&t->entry[va / PAGE % 512], (end - va) / PAGE, flags ? va | flags : 0,
+			   flags ? PAGE : 0);
 }
 
 /* SUP_PROTECT: all checks first, then changes that cannot fail. */
 int64_t sup_pt_protect(uint64_t va, uint64_t len, uint64_t prot)
 {
 	uint64_t start = va, end = va + len, flags, seen = 0, next;
+	unsigned spare = SUP_PT_POOL - pool_used + pool_nfree;
 	int r = check(va, len, prot);
 
 	if (r < 0 || len == 0)
 		return r;
 	flags = leaf_flags(prot);
-	if (tables_needed(va, end, flags) > SUP_PT_POOL - pool_used + pool_nfree)
+	/* At most a table for each end and a directory for each gigabyte. */
+	if (spare < 4 + len / GIB && spare < tables_needed(va, end, flags))
 		return -ENOMEM;
 	for (; va < end; va = next) {
 		uint64_t *gib = gib_entry(va);
 		uint64_t *e;
-		struct sup_table *t;
-		unsigned i;
 
 		if (!(*gib & PTE_P)) {
-			t = table_take();
-			for (i = 0; i < 512; i++)
-				t->entry[i] = 0;
+			struct sup_table *t = table_take();
+
+			fill(t->entry, 512, 0, 0);
 			*gib = (uintptr_t)t | PTE_TABLE;
 		}
-		e = region_entry(va);
+		e = &table_of(*gib)->entry[va / REGION % 512];
 		next = (va & ~(REGION - 1)) + REGION;
 		if (next > end)
 			next = end;
