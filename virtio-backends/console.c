@@ -463,8 +463,8 @@ static void take_messages(struct console *c)
 		fail(c);
 	if (r == -EBUSY)
 		defer(c);
+	send_messages(c); /* first: who sees its message used finds the answer */
 	vdev_flush(&c->dev, QUEUE_CTRL_TX);
-	send_messages(c);
 }
 
 static void report(struct console *c, const struct exo_ctl *rec)
