@@ -668,6 +668,22 @@ void console_winch(struct vdev *dev, uint16_t rows, uint16_t cols)
 	pthread_mutex_unlock(&dev->lock);
 }
 
+bool console_drain(struct vdev *dev)
+{
+	struct console *c = console_of(dev);
+	bool done = true;
+
+	pthread_mutex_lock(&dev->lock);
+	for (unsigned id = 0; id <= EXO_PORT_STDERR; id++) {
+		if (dev->running)
+			run_output(c, id);
+		if (dev->running && (c->port[id].tx_busy || vq_has_next(&dev->vq[tx_queue(id)])))
+			done = false;
+	}
+	pthread_mutex_unlock(&dev->lock);
+	return done;
+}
+
 uint64_t console_first_output_ns(struct vdev *dev)
 {
 	struct console *c = console_of(dev);

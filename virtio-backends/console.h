@@ -40,6 +40,13 @@ bool console_signal(struct vdev *dev, unsigned signo);
 /* The terminal's size changed: configuration space, RESIZE and EXO_CTL_WINCH. */
 void console_winch(struct vdev *dev, uint16_t rows, uint16_t cols);
 
+/*
+ * The guest has ended: writes what it has offered on ports 0 and 1, doorbell or
+ * not. True when nothing is left to be written; else call it again after the
+ * event loop has run, until patience ends (a reader may be slow, or hang).
+ */
+bool console_drain(struct vdev *dev);
+
 /* CLOCK_MONOTONIC ns when the first byte went out (ports 0 and 1), 0: none yet. */
 uint64_t console_first_output_ns(struct vdev *dev);
 

@@ -506,6 +506,33 @@ START_TEST(output_full_disk)
 }
 END_TEST
 
+START_TEST(drain)
+{
+	static char big[200000], got[65536];
+	size_t have = 0;
+	ssize_t n;
+
+	ck_assert(console_drain(d.dev)); /* never started */
+	start();
+	ck_assert(console_drain(d.dev));
+	for (unsigned q = TX0; q <= TX1; q += TX1 - TX0)
+		drv_add(&d, q, &(struct drv_buf){0x100000, sizeof(big), false}, 1);
+	while (!console_drain(d.dev)) {
+		for (unsigned i = 0; i < 2; i++) {
+			n = read(i ? err : out, got, sizeof(got));
+			have += n > 0 ? (size_t)n : 0;
+		}
+		drv_pump(&d, 0);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		while ((n = read(i ? err : out, got, sizeof(got))) > 0)
+			have += (size_t)n;
+	}
+	ck_assert_uint_eq(have, 2 * sizeof(big));
+	ck_assert(is_used(TX0) && is_used(TX1));
+}
+END_TEST
+
 START_TEST(guest_closes_its_output)
 {
 	char c;
@@ -999,6 +1026,7 @@ static TCase *stream_cases(void)
 	tcase_add_test(tc, output_waits_for_a_slow_reader);
 	tcase_add_test(tc, output_broken_pipe);
 	tcase_add_test(tc, output_breaks_while_waiting);
+	tcase_add_test(tc, drain);
 	tcase_add_test(tc, guest_closes_its_output);
 	tcase_add_test(tc, guest_closes_while_output_waits);
 	tcase_add_test(tc, input);
