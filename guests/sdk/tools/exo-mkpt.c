@@ -43,7 +43,7 @@ struct elf {
 	const char *path;
 	uint8_t *bytes;
 	uint64_t size;
-	const Elf64_Phdr *ph;
+	Elf64_Phdr *ph;
 	unsigned phnum;
 	struct sup_layout *layout;
 	unsigned tables_used;
@@ -91,7 +91,7 @@ static void open_elf(struct elf *elf)
 		fail(elf, "not a static x86-64 executable");
 	if (eh->e_phoff > elf->size || eh->e_phnum * sizeof(Elf64_Phdr) > elf->size - eh->e_phoff)
 		fail(elf, "program headers beyond the end of the file");
-	elf->ph = (const Elf64_Phdr *)(elf->bytes + eh->e_phoff);
+	elf->ph = (Elf64_Phdr *)(elf->bytes + eh->e_phoff);
 	elf->phnum = eh->e_phnum;
 }
 
@@ -107,7 +107,7 @@ static void check_segments(struct elf *elf)
 			fail(elf, "a segment is beyond the end of the file");
 		if (p->p_vaddr != p->p_paddr || p->p_vaddr < SUP_IMAGE_BASE || p->p_memsz > GIB ||
 		    p->p_vaddr > GIB)
-			fail(elf, "a segment is not between 2 MiB and 1 GiB");
+			fail(elf, "a segment does not fit between 2 MiB and 1 GiB");
 		if ((p->p_flags & (PF_W | PF_X)) == (PF_W | PF_X))
 			fail(elf, "a segment is both writable and executable");
 	}
@@ -223,6 +223,33 @@ static void fill_tables(struct elf *elf)
 		low[va / REGION] = region_entry(elf, va);
 }
 
+/*
+ * The tables that were not needed are the end of their segment's bytes in the
+ * file: shortened, so that nobody has to load zeroes. The section as well,
+ * or strip would be confused.
+ */
+static void drop_unused(struct elf *elf)
+{
+	const Elf64_Ehdr *eh = (const Elf64_Ehdr *)elf->bytes;
+	uint64_t used_end = elf->layout->tables + elf->tables_used * PAGE;
+	uint64_t all_end = elf->layout->tables + SUP_PT_PAGES * PAGE;
+
+	for (unsigned i = 0; i < elf->phnum; i++) {
+		Elf64_Phdr *p = &elf->ph[i];
+
+		if (p->p_type == PT_LOAD && p->p_vaddr + p->p_filesz == all_end)
+			p->p_filesz = used_end - p->p_vaddr;
+	}
+	if (eh->e_shoff > elf->size || eh->e_shnum * sizeof(Elf64_Shdr) > elf->size - eh->e_shoff)
+		return;
+	for (unsigned i = 0; i < eh->e_shnum; i++) {
+		Elf64_Shdr *s = (Elf64_Shdr *)(elf->bytes + eh->e_shoff) + i;
+
+		if (s->sh_type == SHT_PROGBITS && s->sh_addr + s->sh_size == all_end)
+			s->sh_size = used_end - s->sh_addr;
+	}
+}
+
 static void fill_descriptors(struct elf *elf)
 {
 	const struct sup_layout *l = elf->layout;
@@ -260,6 +287,7 @@ int main(int argc, char **argv)
 	find_layout(&elf);
 	fill_tables(&elf);
 	fill_descriptors(&elf);
+	drop_unused(&elf);
 	if (munmap(elf.bytes, elf.size) < 0)
 		fail(&elf, strerror(errno));
 	return 0;

@@ -1,0 +1,8 @@
+/* expect: signal 11 */
+/* A null pointer, read. */
+int main(void)
+{
+	int *volatile nothing = 0;
+
+	return *nothing;
+}
