@@ -182,15 +182,26 @@ static void *map_region(struct drv *d, gpa_t base, size_t bytes)
 	return p;
 }
 
-void drv_init(struct drv *d)
+static void forget(struct drv *d)
 {
-	memset(d, 0, sizeof(*d));
-	d->map[0] = map_region(d, DRV_LOW_BASE, DRV_LOW_BYTES);
-	d->map[1] = map_region(d, DRV_HIGH_BASE, DRV_HIGH_BYTES);
+	d->dev = NULL;
 	d->brk = PAGE;
 	d->queue_size = 64;
+	d->timer_ns = 0;
+	d->config_notified = d->nevents = 0;
+	memset(d->q, 0, sizeof(d->q));
+	memset(d->notified, 0, sizeof(d->notified));
 	for (unsigned i = 0; i < DRV_WATCHES; i++)
 		d->watch[i].fd = -1;
+}
+
+void drv_init_sized(struct drv *d, size_t low_bytes, size_t high_bytes)
+{
+	d->mem = (struct gmem){0};
+	d->low_bytes = low_bytes;
+	d->high_bytes = high_bytes;
+	d->map[0] = map_region(d, DRV_LOW_BASE, low_bytes);
+	d->map[1] = map_region(d, DRV_HIGH_BASE, high_bytes);
 	d->host = (struct vdev_host){.opaque = d,
 				     .watch = host_watch,
 				     .unwatch = host_unwatch,
@@ -199,13 +210,25 @@ void drv_init(struct drv *d)
 	d->transport = (struct vdev_transport){.opaque = d,
 					       .notify_queue = transport_notify_queue,
 					       .notify_config = transport_notify_config};
+	forget(d);
+}
+
+void drv_init(struct drv *d)
+{
+	drv_init_sized(d, DRV_LOW_BYTES, DRV_HIGH_BYTES);
+}
+
+void drv_detach(struct drv *d)
+{
+	vdev_destroy(d->dev);
+	forget(d);
 }
 
 void drv_finish(struct drv *d)
 {
-	vdev_destroy(d->dev);
-	munmap(d->map[0], DRV_LOW_BYTES + 2 * PAGE);
-	munmap(d->map[1], DRV_HIGH_BYTES + 2 * PAGE);
+	drv_detach(d);
+	munmap(d->map[0], d->low_bytes + 2 * PAGE);
+	munmap(d->map[1], d->high_bytes + 2 * PAGE);
 }
 
 void drv_attach(struct drv *d, struct vdev *dev)
@@ -280,7 +303,7 @@ gpa_t drv_alloc(struct drv *d, size_t len, size_t align)
 {
 	gpa_t gpa = (d->brk + align - 1) / align * align;
 
-	assert(gpa + len <= DRV_LOW_BASE + DRV_LOW_BYTES);
+	assert(gpa + len <= DRV_LOW_BASE + d->low_bytes);
 	d->brk = gpa + len;
 	memset(drv_ptr(d, gpa, len), 0, len);
 	return gpa;

@@ -50,9 +50,10 @@ struct drv {
 	struct vdev *dev;
 	struct vdev_host host; /* for the device's create */
 	struct vdev_transport transport;
-	void *map[2];        /* the regions with their guard pages */
-	gpa_t brk;           /* first RAM byte not handed out */
-	uint16_t queue_size; /* wanted for all queues; 64 unless changed */
+	void *map[2];                 /* the regions with their guard pages */
+	size_t low_bytes, high_bytes; /* their sizes without these */
+	gpa_t brk;                    /* first RAM byte not handed out */
+	uint16_t queue_size;          /* wanted for all queues; 64 unless changed */
 	struct drv_queue q[VDEV_QUEUES_MAX];
 
 	struct drv_watch watch[DRV_WATCHES];
@@ -71,8 +72,11 @@ struct drv_buf {
 
 /* Maps RAM; d->mem and d->host are ready for a device's create. */
 void drv_init(struct drv *d);
+void drv_init_sized(struct drv *d, size_t low_bytes, size_t high_bytes); /* whole pages */
 /* Destroys the device, if attached, and unmaps RAM. */
 void drv_finish(struct drv *d);
+/* Destroys the device and forgets what it did; RAM stays, for the next device. */
+void drv_detach(struct drv *d);
 /* Takes the device over and becomes its transport. */
 void drv_attach(struct drv *d, struct vdev *dev);
 
