@@ -41,8 +41,14 @@ lint: ## formatting, includes, cppcheck, the second compiler, sizes
 	$(Q)mk/lint $(BUILD)
 
 install: all install-sdk ## install below PREFIX (default /usr/local)
-	install -d $(DESTDIR)$(PREFIX)/bin
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/exo/guests
 	install -m 755 $(INSTALL_BINS) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(GUEST_ELFS) $(DESTDIR)$(PREFIX)/lib/exo/guests
+	for page in $(wildcard docs/man/*.1); do \
+		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man1/$${page##*/} || exit 1; done
+	for file in $(wildcard shell/completion/*.bash); do \
+		name=$${file##*/}; install -D -m 644 $$file \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/$${name%.bash} || exit 1; done
 
 clean: ## remove what was built
 	rm -rf $(BUILD)
