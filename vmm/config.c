@@ -1,0 +1,107 @@
+/* Decoding the configuration; see config.h. */
+#include "config.h"
+
+#include "ram.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FLAGS \
+	(EXO_VMM_HUGEPAGES | EXO_VMM_PREFAULT | EXO_VMM_VSOCK | EXO_VMM_RNG | EXO_VMM_OUTLIVE | \
+	 EXO_VMM_TIMINGS)
+#define BOOT_FLAGS (EXO_BOOT_TTY_IN | EXO_BOOT_TTY_OUT | EXO_BOOT_TTY_ERR | EXO_BOOT_STDIN_NULL)
+
+/* Hands out each fd of the message once. */
+struct purse {
+	const int *fds;
+	unsigned nfds;
+	uint32_t spent;
+	bool bad;
+};
+
+static int spend(struct purse *p, uint32_t index, bool optional)
+{
+	if (index == EXO_VMM_NO_FD && optional)
+		return -1;
+	if (index >= p->nfds || p->spent & 1u << index) {
+		p->bad = true;
+		return -1;
+	}
+	p->spent |= 1u << index;
+	return p->fds[index];
+}
+
+static bool terminated(const char *s, size_t bytes)
+{
+	return memchr(s, 0, bytes);
+}
+
+static const char *check_disks(const struct exo_vmm_config *w)
+{
+	if (w->ndisks > EXO_VMM_DISKS_MAX)
+		return "configuration: number of disks";
+	for (unsigned i = 0; i < w->ndisks; i++) {
+		const struct exo_vmm_disk *d = &w->disk[i];
+
+		if (d->flags & ~EXO_VMM_DISK_RO || !d->bytes || d->bytes % 512 ||
+		    d->bytes > INT64_MAX || !terminated(d->name, sizeof(d->name)))
+			return "configuration: a disk";
+	}
+	return NULL;
+}
+
+static const char *check(const struct exo_vmm_config *w, size_t len, unsigned nfds)
+{
+	if (len != sizeof(*w) || w->h.magic != EXO_VMM_MAGIC || w->h.type != EXO_VMM_CONFIG ||
+	    w->h.size != len || w->h.nfds != nfds)
+		return "configuration: not one of ours";
+	if (w->ram_bytes < RAM_BYTES_MIN || w->ram_bytes > RAM_BYTES_MAX || w->ram_bytes % 4096)
+		return "configuration: memory size";
+	if (w->cpus < 1 || w->cpus > EXO_VMM_CPUS_MAX)
+		return "configuration: number of CPUs";
+	if (w->flags & ~FLAGS || w->boot_flags & ~BOOT_FLAGS || w->reserved)
+		return "configuration: unknown flags";
+	if (w->args_bytes > EXO_VMM_ARGS_MAX || w->argc > w->args_bytes ||
+	    w->envc > w->args_bytes - w->argc)
+		return "configuration: arguments";
+	if (w->tty_rows > UINT16_MAX || w->tty_cols > UINT16_MAX)
+		return "configuration: terminal size";
+	if (!terminated(w->name, sizeof(w->name)) || !terminated(w->cmdline, sizeof(w->cmdline)))
+		return "configuration: text without end";
+	return check_disks(w);
+}
+
+static const char *take_fds(struct config *c, const int *fds, unsigned nfds)
+{
+	struct purse purse = {.fds = fds, .nfds = nfds};
+	const struct exo_vmm_config *w = &c->wire;
+
+	c->program_fd = spend(&purse, w->program_fd, false);
+	c->initrd_fd = spend(&purse, w->initrd_fd, true);
+	c->args_fd = spend(&purse, w->args_fd, false);
+	c->stdin_fd = spend(&purse, w->stdin_fd, true);
+	c->stdout_fd = spend(&purse, w->stdout_fd, true);
+	c->stderr_fd = spend(&purse, w->stderr_fd, true);
+	for (unsigned i = 0; i < EXO_VMM_DISKS_MAX; i++)
+		c->disk_fd[i] = i < w->ndisks ? spend(&purse, w->disk[i].fd, false) : -1;
+	if (purse.bad || purse.spent != (1u << nfds) - 1)
+		return "configuration: file descriptors";
+	return NULL;
+}
+
+int config_decode(struct config *c, const void *packet, size_t len, const int *fds, unsigned nfds,
+		  const char **why)
+{
+	memset(c, 0, sizeof(*c));
+	memcpy(&c->wire, packet, len < sizeof(c->wire) ? len : sizeof(c->wire));
+	*why = nfds > EXO_VMM_FDS_MAX ? "configuration: too many fds" : check(&c->wire, len, nfds);
+	if (!*why)
+		*why = take_fds(c, fds, nfds);
+	if (!*why)
+		return 0;
+	for (unsigned i = 0; i < nfds; i++)
+		close(fds[i]);
+	return -EINVAL;
+}

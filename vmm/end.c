@@ -1,0 +1,133 @@
+/*
+ * The guest's end: the message to the shell, then the process's exit, which takes
+ * the VM along. Whoever decides it first, vCPU thread or event loop, is the one
+ * that counts. Data that the guest has sent into a connection is still
+ * delivered, by the event loop, if the host takes it within DRAIN_NS.
+ */
+#include "vm.h"
+
+#include "fdmsg.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DRAIN_NS 2000000000u
+#define KILL_NS 20000000u /* for an end that is on its way when the shell kills the guest */
+#define SEND_PATIENCE_MS 1000
+
+uint64_t vm_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void vm_stage(struct vm *vm, enum exo_stage stage)
+{
+	vm->stage_ns[stage] = vm_now_ns();
+}
+
+static void make_printable(char *s)
+{
+	for (; *s; s++) {
+		if (*s < ' ' || *s > '~')
+			*s = '?';
+	}
+}
+
+/* The first caller fills in the message: true. */
+static bool decide(struct vm *vm, enum exo_end reason, unsigned status, const char *fmt, va_list ap)
+{
+	struct exo_vmm_ended *m = &vm->ended;
+	bool first;
+
+	pthread_mutex_lock(&vm->end_lock);
+	first = !atomic_exchange(&vm->ending, true);
+	if (first) {
+		vm_stage(vm, EXO_STAGE_END);
+		m->h = (struct exo_vmm_header){EXO_VMM_MAGIC, EXO_VMM_ENDED, sizeof(*m), 0};
+		m->reason = reason;
+		m->status = status;
+		vsnprintf(m->detail, sizeof(m->detail), fmt, ap);
+		make_printable(m->detail);
+	}
+	pthread_mutex_unlock(&vm->end_lock);
+	return first;
+}
+
+/* Sends what was decided. The socket is not blocking: a shell that stands still gets a second. */
+static _Noreturn void finish(struct vm *vm)
+{
+	struct exo_vmm_ended *m = &vm->ended;
+	struct pollfd pfd = {.fd = vm->sock_fd, .events = POLLOUT};
+	int err;
+
+	for (unsigned i = 0; i < vm->cpus; i++)
+		m->exits += vm->vcpu[i].exits;
+	if (vm->config.wire.flags & EXO_VMM_TIMINGS) {
+		for (unsigned i = 0; i < EXO_STAGES; i++)
+			m->stage_ns[i] = vm->stage_ns[i];
+	}
+	pthread_mutex_lock(&vm->send_lock);
+	do {
+		err = fdmsg_send(vm->sock_fd, m, sizeof(*m), NULL, 0);
+	} while (err == -EAGAIN && poll(&pfd, 1, SEND_PATIENCE_MS) == 1);
+	_exit(err ? 1 : 0);
+}
+
+static _Noreturn void wait_for_exit(struct vm *vm)
+{
+	for (;;)
+		gate_wait(&vm->gate, VM_NEVER);
+}
+
+_Noreturn void vm_end(struct vm *vm, enum exo_end reason, unsigned status, const char *fmt, ...)
+{
+	uint64_t not_yet = 0;
+	bool first;
+	va_list ap;
+
+	va_start(ap, fmt);
+	first = decide(vm, reason, status, fmt, ap);
+	va_end(ap);
+	if (!first)
+		wait_for_exit(vm);
+	devices_kick_all(&vm->devices);
+	if (vm->config.wire.flags & EXO_VMM_TIMINGS)
+		devices_stages(&vm->devices, vm->stage_ns);
+	if (!vm->started || !devices_pending(&vm->devices))
+		finish(vm);
+	atomic_compare_exchange_strong(&vm->drain_until_ns, &not_yet, vm_now_ns() + DRAIN_NS);
+	timers_set(&vm->devices.timers, TIMER_END, 1);
+	wait_for_exit(vm);
+}
+
+void vm_kill(struct vm *vm, enum exo_end reason, unsigned status, const char *fmt, ...)
+{
+	bool first;
+	va_list ap;
+
+	va_start(ap, fmt);
+	first = decide(vm, reason, status, fmt, ap);
+	va_end(ap);
+	if (first)
+		finish(vm);
+	/* It is ending: not much longer. */
+	vm->drain_until_ns = vm_now_ns() + KILL_NS;
+	timers_set(&vm->devices.timers, TIMER_END, vm->drain_until_ns);
+}
+
+void vm_end_poll(struct vm *vm)
+{
+	if (!vm->drain_until_ns)
+		return;
+	if (!devices_pending(&vm->devices) || vm_now_ns() >= vm->drain_until_ns)
+		finish(vm);
+	timers_set(&vm->devices.timers, TIMER_END, vm->drain_until_ns);
+}

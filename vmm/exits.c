@@ -1,0 +1,143 @@
+/*
+ * What a vCPU left KVM for, and what becomes of it: docs/vmm.md has the table of
+ * end reasons. Runs in the vCPU's thread. Whatever is in kvm_run was put there
+ * by the kernel, but follows from what the guest did.
+ */
+#include "symbols.h"
+#include "vm.h"
+
+#include <linux/kvm.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#define PORT_CMOS_DATA 0x71
+
+/* " at rip …", or nothing if the registers can't be had. */
+static void say_where(const struct vcpu *v, char *text, size_t bytes)
+{
+	char name[SYMBOLS_NAME_MAX];
+	struct kvm_regs regs;
+
+	*text = 0;
+	if (ioctl(v->fd, KVM_GET_REGS, &regs))
+		return;
+	symbols_format(v->vm->config.program_fd, regs.rip, name, sizeof(name));
+	snprintf(text, bytes, " in %s", name);
+}
+
+static void handle_mmio(struct vcpu *v)
+{
+	struct kvm_run *run = v->run;
+	char where[SYMBOLS_NAME_MAX + 8];
+
+	if (bus_access(&v->vm->bus, run->mmio.phys_addr, run->mmio.is_write, run->mmio.data,
+		       run->mmio.len))
+		return;
+	say_where(v, where, sizeof(where));
+	vm_end(v->vm, EXO_END_HOLE, 0, "%s %#llx%s: neither memory nor device",
+	       run->mmio.is_write ? "write to" : "read of", (unsigned long long)run->mmio.phys_addr,
+	       where);
+}
+
+/*
+ * There are no ports: reads give all ones as an empty bus does, but for the
+ * CMOS clock, where an update-in-progress bit would make Linux wait.
+ */
+static void handle_io(struct vcpu *v)
+{
+	const struct kvm_run *run = v->run;
+	size_t bytes = (size_t)run->io.size * run->io.count;
+
+	if (run->io.direction != KVM_EXIT_IO_IN || run->io.data_offset > v->vm->kvm.run_bytes ||
+	    bytes > v->vm->kvm.run_bytes - run->io.data_offset)
+		return;
+	memset((uint8_t *)v->run + run->io.data_offset, run->io.port == PORT_CMOS_DATA ? 0 : 0xff,
+	       bytes);
+}
+
+/* Did the CPU try to run where there is no memory? KVM calls that an emulation failure. */
+static bool ran_into_hole(const struct vcpu *v, uint64_t *rip)
+{
+	struct kvm_translation tr = {0};
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+
+	if (ioctl(v->fd, KVM_GET_REGS, &regs) || ioctl(v->fd, KVM_GET_SREGS, &sregs))
+		return false;
+	*rip = regs.rip;
+	tr.linear_address = regs.rip + (sregs.cs.l ? 0 : sregs.cs.base);
+	if (ioctl(v->fd, KVM_TRANSLATE, &tr) || !tr.valid)
+		return false;
+	return !gmem_ptr(&v->vm->mem, tr.physical_address, 1);
+}
+
+static void handle_internal_error(struct vcpu *v)
+{
+	const struct kvm_run *run = v->run;
+	char where[SYMBOLS_NAME_MAX + 8], code[3 * 15 + 1] = "";
+	uint64_t rip = 0;
+
+	if (run->internal.suberror != KVM_INTERNAL_ERROR_EMULATION) {
+		say_where(v, where, sizeof(where));
+		vm_end(v->vm, EXO_END_INTERNAL, 0, "KVM internal error %u%s",
+		       run->internal.suberror, where);
+	}
+	if (ran_into_hole(v, &rip))
+		vm_end(v->vm, EXO_END_HOLE, 0, "ran at %#llx: neither memory nor device",
+		       (unsigned long long)rip);
+	if (run->emulation_failure.ndata >= 3 &&
+	    run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES) {
+		unsigned n = run->emulation_failure.insn_size;
+
+		for (unsigned i = 0; i < n && i < 15; i++)
+			snprintf(code + 3 * i, 4, " %02x", run->emulation_failure.insn_bytes[i]);
+	}
+	say_where(v, where, sizeof(where));
+	vm_end(v->vm, EXO_END_INTERNAL, 0, "an instruction that KVM cannot emulate%s%s%s", where,
+	       *code ? ":" : "", code);
+}
+
+static void handle_system_event(struct vcpu *v)
+{
+	if (v->run->system_event.type == KVM_SYSTEM_EVENT_SHUTDOWN)
+		vm_end(v->vm, EXO_END_POWEROFF, 0, "%s", "");
+	if (v->run->system_event.type == KVM_SYSTEM_EVENT_RESET)
+		vm_end(v->vm, EXO_END_RESET, 0, "%s", "");
+	vm_end(v->vm, EXO_END_INTERNAL, 0, "KVM system event %u", v->run->system_event.type);
+}
+
+void vcpu_handle_exit(struct vcpu *v)
+{
+	const struct kvm_run *run = v->run;
+	char where[SYMBOLS_NAME_MAX + 8];
+
+	switch (run->exit_reason) {
+	case KVM_EXIT_MMIO:
+		handle_mmio(v);
+		return;
+	case KVM_EXIT_IO:
+		handle_io(v);
+		return;
+	case KVM_EXIT_INTR:
+	case KVM_EXIT_IRQ_WINDOW_OPEN:
+	case KVM_EXIT_IOAPIC_EOI: /* level-triggered entries are served as edge */
+		return;
+	case KVM_EXIT_SHUTDOWN:
+		say_where(v, where, sizeof(where));
+		vm_end(v->vm, EXO_END_TRIPLE_FAULT, 0, "triple fault%s", where);
+	case KVM_EXIT_INTERNAL_ERROR:
+		handle_internal_error(v);
+		return;
+	case KVM_EXIT_FAIL_ENTRY:
+		vm_end(v->vm, EXO_END_ENTRY, 0, "the CPU refused to enter the guest: %#llx",
+		       (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
+	case KVM_EXIT_HLT: /* not with a local APIC in the kernel, which waits itself */
+		vm_end(v->vm, EXO_END_HALTED, 0, "halted with nothing to wake it");
+	case KVM_EXIT_SYSTEM_EVENT:
+		handle_system_event(v);
+		return;
+	}
+	vm_end(v->vm, EXO_END_INTERNAL, 0, "KVM exit %u, which is not ours to handle",
+	       run->exit_reason);
+}

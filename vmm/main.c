@@ -1,0 +1,232 @@
+/*
+ * exo-vmm: one guest's machine monitor, started by exo with a control socket as
+ * fd 3 and /dev/kvm as fd 4 (include/exo/vmm.h). This is the main thread: it
+ * gets the configuration, loads the program, makes the devices, closes the
+ * sandbox behind itself and becomes the event loop. docs/vmm.md has the whole.
+ */
+#include "boot.h"
+#include "control.h"
+#include "fdmsg.h"
+#include "image.h"
+#include "load.h"
+#include "sandbox.h"
+#include "vm.h"
+#include "watchdog.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define LAPIC_HZ 1000000000u /* KVM's: its input clock counts nanoseconds */
+
+static struct vm vm = {
+	.kvm = {.sys_fd = EXO_VMM_KVM_FD, .fd = -1},
+	.sock_fd = EXO_VMM_SOCKET_FD,
+	.created = GATE_INITIALIZER,
+	.gate = GATE_INITIALIZER,
+	.send_lock = PTHREAD_MUTEX_INITIALIZER,
+	.end_lock = PTHREAD_MUTEX_INITIALIZER,
+};
+
+static void must(int err, const char *what)
+{
+	if (err)
+		vm_end(&vm, EXO_END_HOST, 0, "%s: %s", what, strerror(-err));
+}
+
+/*
+ * Keys and the terminal's end are for the shell, which tells us; so is being
+ * asked to stop. Ctrl-Z does stop us, and the guest with us.
+ */
+static void ignore_signals(void)
+{
+	static const int ignored[] = {SIGINT, SIGQUIT, SIGHUP, SIGTERM, SIGPIPE};
+
+	for (unsigned i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		signal(ignored[i], SIG_IGN);
+}
+
+/* Nothing of ours may get a standard stream's number: messages of libc go to 2. */
+static void fill_streams(void)
+{
+	for (int fd = 0; fd <= 2; fd++) {
+		if (fcntl(fd, F_GETFD) < 0 && dup2(2, fd) < 0)
+			dup2(EXO_VMM_SOCKET_FD, fd);
+	}
+}
+
+static void get_config(void)
+{
+	static union {
+		struct exo_vmm_config config;
+		uint8_t bytes[EXO_VMM_MSG_MAX];
+	} packet;
+	int fds[EXO_VMM_FDS_MAX];
+	const char *why;
+	unsigned nfds;
+	ssize_t n = fdmsg_recv(vm.sock_fd, &packet, sizeof(packet), fds, EXO_VMM_FDS_MAX, &nfds);
+
+	if (n == 0 || n == -ECONNRESET)
+		_exit(1); /* the shell has gone, or thought better of it */
+	if (n < 0)
+		vm_end(&vm, EXO_END_HOST, 0, "receiving the configuration: %s", strerror((int)-n));
+	if (config_decode(&vm.config, &packet, (size_t)n, fds, nfds, &why))
+		vm_end(&vm, EXO_END_CONFIG, 0, "%s", why);
+	vm.cpus = vm.config.wire.cpus;
+	vm_stage(&vm, EXO_STAGE_CONFIG);
+}
+
+/* The program's headers first: what the vCPUs are told depends on them. */
+static void make_memory(void)
+{
+	const struct exo_vmm_config *w = &vm.config.wire;
+	char why[IMAGE_WHY_MAX];
+
+	if (image_parse(&vm.image, vm.config.program_fd, why) ||
+	    image_check_ram(&vm.image, w->ram_bytes, 0, why) ||
+	    ram_init(&vm.ram, &vm.mem, w->ram_bytes, w->flags & EXO_VMM_HUGEPAGES,
+		     w->flags & EXO_VMM_PREFAULT, why, sizeof(why)))
+		vm_end(&vm, EXO_END_CONFIG, 0, "%s", why);
+	gate_open(&vm.gate, VM_MEMORY);
+}
+
+static void load_program(void)
+{
+	const struct exo_vmm_config *w = &vm.config.wire;
+	struct boot_config bc = {
+		.mem = &vm.mem,
+		.image = &vm.image,
+		.ram_bytes = w->ram_bytes,
+		.cpus = vm.cpus,
+		.device = vm.devices.boot,
+		.ndevices = vm.devices.n,
+		.cmdline = w->cmdline,
+		.args_fd = vm.config.args_fd,
+		.args_bytes = w->args_bytes,
+		.argc = w->argc,
+		.envc = w->envc,
+		.initrd_fd = vm.config.initrd_fd,
+		.flags = w->boot_flags | EXO_BOOT_MSI_EDGE,
+		.tty_rows = (uint16_t)w->tty_rows,
+		.tty_cols = (uint16_t)w->tty_cols,
+		.lapic_hz = LAPIC_HZ,
+	};
+	char why[IMAGE_WHY_MAX];
+
+	if (load_image(&vm.image, vm.config.program_fd, &vm.mem, why))
+		vm_end(&vm, EXO_END_CONFIG, 0, "%s", why);
+	gate_wait(&vm.created, VM_CREATED);
+	bc.tsc_hz = vm.tsc_hz;
+	bc.wall_ns = vm.wall_ns;
+	bc.wall_tsc = vm.wall_tsc;
+	if (boot_write(&bc, &vm.entry, why))
+		vm_end(&vm, EXO_END_CONFIG, 0, "%s", why);
+	close(vm.config.args_fd);
+	if (vm.config.initrd_fd >= 0)
+		close(vm.config.initrd_fd);
+	vm_stage(&vm, EXO_STAGE_LOADED);
+}
+
+static void make_devices(void)
+{
+	const char *what;
+	int err;
+
+	must(loop_init(&vm.loop), "event loop");
+	err = devices_init(&vm.devices, &vm, &what);
+	if (err)
+		vm_end(&vm, EXO_END_HOST, 0, "%s: %s", what, strerror(-err));
+	bus_add(&vm.bus, EXO_PLATFORM_GPA, EXO_MMIO_STRIDE, &platform_handler, &vm.platform);
+	bus_add(&vm.bus, EXO_MMIO_BASE, EXO_MMIO_SLOTS * EXO_MMIO_STRIDE, &devices_handler,
+		&vm.devices);
+	bus_add(&vm.bus, EXO_IOAPIC_GPA, EXO_MMIO_STRIDE, &ioapic_handler, &vm.ioapic);
+	must(fcntl(vm.sock_fd, F_SETFL, O_NONBLOCK) ? -errno : 0, "control socket");
+	must(loop_add(&vm.loop, vm.sock_fd, EPOLLIN, control_receive, &vm), "control socket");
+	vm_stage(&vm, EXO_STAGE_DEVICES);
+}
+
+/* ---- joints between the parts ----------------------------------------------- */
+
+static void on_message(void *opaque, unsigned pin, uint64_t address, uint32_t data)
+{
+	(void)kvm_signal_msi(&vm.kvm, address, data); /* the guest's own choice where to */
+}
+
+static void on_end(void *opaque, enum exo_end reason, unsigned status, const char *detail)
+{
+	vm_end(&vm, reason, status, "%s", detail);
+}
+
+static void on_access(void *opaque, gpa_t gpa, bool write, uint32_t *value)
+{
+	devices_access(&vm.devices, gpa, write, value);
+}
+
+static void on_timer(void *opaque)
+{
+	uint64_t now = vm_now_ns();
+	uint32_t due = timers_take_due(&vm.devices.timers, now);
+
+	for (unsigned i = 0; i < EXO_MMIO_SLOTS; i++) {
+		if (due & 1u << i)
+			devices_timer(&vm.devices, i);
+	}
+	if (due & 1u << TIMER_DOORBELLS)
+		devices_promote(&vm.devices);
+	if (due & 1u << TIMER_WATCHDOG)
+		timers_set(&vm.devices.timers, TIMER_WATCHDOG, watchdog_poll(&vm, now));
+}
+
+static void join_parts(void)
+{
+	static const struct ioapic_ops ioapic_ops = {.send = on_message};
+	static const struct platform_ops platform_ops = {.end = on_end, .access = on_access};
+
+	ioapic_init(&vm.ioapic, &ioapic_ops, NULL);
+	vm.platform = (struct platform){&platform_ops, NULL, &vm.mem, vm.config.program_fd};
+	loop_on_timer(&vm.loop, on_timer, NULL);
+}
+
+/* ---- the guest's life ---------------------------------------------------------- */
+
+static void start_guest(void)
+{
+	struct exo_vmm_header started = {EXO_VMM_MAGIC, EXO_VMM_STARTED, sizeof(started), 0};
+
+	/* Nobody else's message may come before this one; the guest need not wait for it. */
+	pthread_mutex_lock(&vm.send_lock);
+	vm.started = true;
+	gate_open(&vm.gate, VM_RUN);
+	must(fdmsg_send(vm.sock_fd, &started, sizeof(started), NULL, 0), "control socket");
+	pthread_mutex_unlock(&vm.send_lock);
+}
+
+int main(void)
+{
+	vm_stage(&vm, EXO_STAGE_MAIN);
+	ignore_signals();
+	fill_streams();
+	must(sandbox_begin(EXO_VMM_KVM_FD + 1), "sandbox");
+	must(watchdog_init(), "signals");
+	must(vcpu_start(&vm.vcpu[0], &vm, 0), "starting a thread");
+	get_config();
+	for (unsigned i = 1; i < vm.cpus; i++)
+		must(vcpu_start(&vm.vcpu[i], &vm, i), "starting a thread");
+	make_memory();
+	make_devices();
+	join_parts();
+	load_program();
+	sandbox_confine();
+	must(sandbox_seal(SANDBOX_MAIN), "sandbox");
+	vm_stage(&vm, EXO_STAGE_SANDBOX);
+	start_guest();
+	timers_set(&vm.devices.timers, TIMER_WATCHDOG, watchdog_poll(&vm, vm_now_ns()));
+	for (;;) {
+		must(loop_run_once(&vm.loop), "event loop");
+		vm_end_poll(&vm);
+	}
+}

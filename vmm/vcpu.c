@@ -1,0 +1,199 @@
+/* A virtual CPU's thread; see vcpu.h. */
+#include "vcpu.h"
+
+#include "cpuid.h"
+#include "sandbox.h"
+#include "vm.h"
+#include "watchdog.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#define STACK_BYTES (256u << 10)
+
+#define MSR_TSC 0x10u
+#define MSR_MISC_ENABLE 0x1a0u
+#define MISC_ENABLE_FAST_STRING 1u
+#define MSR_MTRR_DEF_TYPE 0x2ffu
+#define MTRR_ENABLED_WRITE_BACK 0x806u
+
+struct msrs {
+	struct kvm_msrs head;
+	struct kvm_msr_entry entry[2];
+};
+
+/* ---- preparation: failures end the guest ------------------------------------- */
+
+static void must(struct vcpu *v, int err, const char *what)
+{
+	if (err)
+		vm_end(v->vm, EXO_END_HOST, 0, "%s: %s", what, strerror(err < 0 ? -err : err));
+}
+
+static int create(struct vcpu *v)
+{
+	void *run;
+
+	v->fd = ioctl(v->vm->kvm.fd, KVM_CREATE_VCPU, v->index);
+	if (v->fd < 0)
+		return -errno;
+	run = mmap(NULL, v->vm->kvm.run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
+	if (run == MAP_FAILED)
+		return -errno;
+	v->run = run;
+	return 0;
+}
+
+/* The guest's TSC beside the wall clock, and its frequency; both may stay unknown. */
+static void measure_tsc(struct vcpu *v)
+{
+	struct msrs m = {.head.nmsrs = 1, .entry[0].index = MSR_TSC};
+	int khz = ioctl(v->fd, KVM_GET_TSC_KHZ, 0);
+	struct timespec now;
+
+	if (khz > 0)
+		v->vm->tsc_hz = (uint64_t)khz * 1000u;
+	if (ioctl(v->fd, KVM_GET_MSRS, &m) != 1)
+		return;
+	clock_gettime(CLOCK_REALTIME, &now);
+	v->vm->wall_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	v->vm->wall_tsc = m.entry[0].data;
+}
+
+static int set_ram(const struct vm *vm)
+{
+	int err = 0;
+
+	for (unsigned i = 0; !err && i < vm->mem.nregions; i++) {
+		const struct gmem_region *r = &vm->mem.region[i];
+
+		err = kvm_set_ram(&vm->kvm, i, r->base, r->host, r->size);
+	}
+	return err;
+}
+
+static int set_cpuid(struct vcpu *v)
+{
+	const struct vm *vm = v->vm;
+	struct cpuid c;
+	int err = 0;
+
+	if (vm->image.is_sdk)
+		cpuid_make_sdk(&c);
+	else
+		err = cpuid_make_full(&c, &vm->kvm, (uint32_t)(vm->tsc_hz / 1000));
+	return err ? err : cpuid_apply(&c, v->fd, v->index, vm->cpus);
+}
+
+/* What firmware would have set and Linux expects: memory is cached, rep movs fast. */
+static int set_msrs(struct vcpu *v)
+{
+	struct msrs m = {
+		.head.nmsrs = 2,
+		.entry = {{.index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLED_WRITE_BACK},
+			  {.index = MSR_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING}},
+	};
+
+	return ioctl(v->fd, KVM_SET_MSRS, &m) < 0 ? -errno : 0;
+}
+
+/* The registers go with the first KVM_RUN; what the entry leaves alone is as KVM made it. */
+static int get_sregs(struct vcpu *v)
+{
+	return ioctl(v->fd, KVM_GET_SREGS, &v->run->s.regs.sregs) ? -errno : 0;
+}
+
+static void set_entry(struct vcpu *v)
+{
+	struct kvm_sync_regs *s = &v->run->s.regs;
+
+	memset(&s->regs, 0, sizeof(s->regs));
+	boot_set_regs(&v->vm->entry, &s->regs, &s->sregs);
+	v->run->kvm_dirty_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
+}
+
+static void prepare(struct vcpu *v)
+{
+	struct vm *vm = v->vm;
+
+	if (v->index == 0) {
+		must(v, kvm_init(&vm->kvm, vm->kvm.sys_fd), "creating a VM");
+		must(v, create(v), "creating a CPU");
+		measure_tsc(v);
+		vm_stage(vm, EXO_STAGE_VM);
+		gate_open(&vm->created, VM_CREATED);
+		gate_wait(&vm->gate, VM_MEMORY);
+		must(v, set_ram(vm), "giving the VM its memory");
+		vm_stage(vm, EXO_STAGE_MEMORY);
+	} else {
+		gate_wait(&vm->created, VM_CREATED);
+		must(v, create(v), "creating a CPU");
+	}
+	must(v, set_cpuid(v), "setting CPUID");
+	if (!vm->image.is_sdk)
+		must(v, set_msrs(v), "setting MSRs");
+	if (v->index == 0)
+		must(v, get_sregs(v), "reading registers");
+	must(v, sandbox_seal(SANDBOX_VCPU), "sandbox");
+}
+
+/* ---- running -------------------------------------------------------------------- */
+
+static void run_once(struct vcpu *v)
+{
+	if (ioctl(v->fd, KVM_RUN, 0) == 0) {
+		atomic_fetch_add_explicit(&v->exits, 1, memory_order_relaxed);
+		if (atomic_load(&v->vm->ending))
+			gate_wait(&v->vm->gate, VM_NEVER);
+		vcpu_handle_exit(v);
+		return;
+	}
+	switch (errno) {
+	case EINTR:
+		v->run->immediate_exit = 0;
+		watchdog_answer(v);
+		return;
+	case EAGAIN: /* a CPU that waits for its start was woken */
+		return;
+	case EFAULT:
+		vm_end(v->vm, EXO_END_HOST, 0, "the host has no memory left for the guest");
+	default:
+		vm_end(v->vm, EXO_END_HOST, 0, "KVM_RUN: %s", strerror(errno));
+	}
+}
+
+static void *thread_main(void *opaque)
+{
+	struct vcpu *v = opaque;
+
+	prepare(v);
+	gate_wait(&v->vm->gate, VM_RUN);
+	if (v->index == 0) {
+		set_entry(v);
+		vm_stage(v->vm, EXO_STAGE_RUN);
+	}
+	for (;;)
+		run_once(v);
+	return NULL;
+}
+
+int vcpu_start(struct vcpu *v, struct vm *vm, unsigned index)
+{
+	pthread_attr_t attr;
+	int err;
+
+	v->vm = vm;
+	v->index = index;
+	v->fd = -1;
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	err = pthread_create(&v->thread, &attr, thread_main, v);
+	pthread_attr_destroy(&attr);
+	return -err;
+}

@@ -1,0 +1,37 @@
+/*
+ * A virtual CPU and its thread. Every way in which KVM_RUN can return is either
+ * carried out or ends the guest with a reason (hostile-guests H-32).
+ */
+#ifndef VCPU_H
+#define VCPU_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct vm;
+struct kvm_run;
+
+struct vcpu {
+	struct vm *vm;
+	unsigned index; /* and local APIC id */
+	int fd;
+	struct kvm_run *run;
+	pthread_t thread;
+	_Atomic uint64_t exits; /* to user space */
+	_Atomic bool asked;     /* watchdog.c: is to say whether it is stuck… */
+	_Atomic unsigned stuck; /* …and for how many questions it has been */
+};
+
+/*
+ * Starts the thread: it creates the vCPU (and vCPU 0's the VM), prepares it,
+ * seals itself and runs the guest from VM_RUN on. 0 or -errno. Failures after
+ * that end the guest.
+ */
+int vcpu_start(struct vcpu *v, struct vm *vm, unsigned index);
+
+/* Carries out why KVM_RUN returned 0. Its own thread. See exits.c. */
+void vcpu_handle_exit(struct vcpu *v);
+
+#endif

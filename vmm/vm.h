@@ -1,0 +1,86 @@
+/*
+ * One guest and everything that belongs to it. There is one struct vm in the
+ * process, owned by main.c.
+ *
+ * Threads: the main thread builds the machine and then runs the event loop;
+ * vCPU n has a thread of its own. The first vCPU's thread also creates the VM,
+ * while the main thread still gets the configuration and loads the program;
+ * `gate` puts the steps in order. What a step has set up is read-only in the
+ * phases after it, unless its own header says how it is locked.
+ */
+#ifndef VM_H
+#define VM_H
+
+#include "boot.h"
+#include "bus.h"
+#include "config.h"
+#include "devices.h"
+#include "gate.h"
+#include "ioapic.h"
+#include "kvm.h"
+#include "loop.h"
+#include "platform.h"
+#include "ram.h"
+#include "vcpu.h"
+
+enum vm_phase {
+	VM_CREATED = 1, /* by the first vCPU's thread: kvm, tsc_* */
+	VM_MEMORY,      /* by the main thread: config, image, ram, mem */
+	VM_RUN,         /* by the main thread: everything; the guest may run */
+	VM_NEVER,       /* to wait for the process's end */
+};
+
+struct vm {
+	int sock_fd;
+	struct kvm kvm;
+	struct config config;
+	struct image image;
+	struct ram ram;
+	struct gmem mem;
+	struct boot_entry entry;
+	struct bus bus;
+	struct ioapic ioapic;
+	struct platform platform;
+	struct devices devices;
+	struct loop loop;
+	unsigned cpus; /* 0 until the configuration is there */
+	struct vcpu vcpu[EXO_VMM_CPUS_MAX];
+	uint64_t tsc_hz, wall_ns, wall_tsc; /* of the first vCPU; 0: unknown */
+
+	struct gate created; /* VM_CREATED is not part of the main thread's sequence */
+	struct gate gate;
+	pthread_mutex_t
+		send_lock;    /* one message at a time; held from VM_RUN until STARTED is sent */
+	_Atomic bool started; /* the vCPUs run */
+
+	/* The guest's end, see end.c. */
+	pthread_mutex_t end_lock; /* guards the first decision: ended */
+	_Atomic bool ending;
+	struct exo_vmm_ended ended;
+	_Atomic uint64_t drain_until_ns;  /* 0: not draining; set before the loop is woken */
+	uint64_t watch_ns, watch_step_ns; /* watchdog.c, main thread */
+	_Atomic uint64_t stage_ns[EXO_STAGES];
+};
+
+uint64_t vm_now_ns(void); /* CLOCK_MONOTONIC */
+void vm_stage(struct vm *vm, enum exo_stage stage);
+
+/*
+ * Ends the guest and with it this process: says so to the shell, once. The
+ * first reason counts; other threads that come here wait for the exit. Any
+ * thread, at any time, with no device's lock held. The text is one line, made
+ * printable here.
+ */
+_Noreturn __attribute__((format(printf, 4, 5))) void vm_end(struct vm *vm, enum exo_end reason,
+							    unsigned status, const char *fmt, ...);
+/*
+ * The same for the event loop: at once, so that what the guest sent and the host
+ * has not taken yet is lost. Returns if the guest is already ending; it then
+ * gets a moment.
+ */
+__attribute__((format(printf, 4, 5))) void vm_kill(struct vm *vm, enum exo_end reason,
+						   unsigned status, const char *fmt, ...);
+/* For the event loop: sends the end that waits for data to leave, when it has left. */
+void vm_end_poll(struct vm *vm);
+
+#endif
