@@ -48,9 +48,10 @@ static const int common_calls[] = {
 };
 
 static const int main_calls[] = {
-	CALL(epoll_wait), /* the event loop */
-	CALL(read),       /* timer and doorbells */
-	CALL(eventfd2),   /* a doorbell that became busy */
+	CALL(epoll_wait),  /* the event loop */
+	CALL(epoll_pwait), /* musl's way to the same */
+	CALL(read),        /* timer and doorbells */
+	CALL(eventfd2),    /* a doorbell that became busy */
 };
 
 static const unsigned long main_ioctls[] = {
