@@ -20,14 +20,13 @@ static void echo(struct vdev *dev, unsigned q, struct vq_chain *c)
 static void testdev_kick(struct vdev *dev, unsigned q)
 {
 	struct testdev *t = testdev_of(dev);
-	unsigned chains = dev->vq[q].size;
 	struct vq_chain c;
-	int r = 0;
+	int r;
 
 	t->kicks++;
 	if (t->mode == TESTDEV_MANUAL)
 		return;
-	while (chains-- && (r = vq_next(&dev->vq[q], &c)) > 0) {
+	while ((r = vq_next(&dev->vq[q], &c)) > 0) {
 		if (t->mode == TESTDEV_ECHO) {
 			echo(dev, q, &c);
 		} else {
