@@ -182,7 +182,7 @@ struct sup_shared {
 	uint64_t fault_address; /* CR2: of this fault if the vector is 14, else of an older one */
 	uint64_t fault_rip, fault_rsp, fault_rflags;
 	const struct sup_facts *facts;
-	uint32_t exit_port; /* isa-debug-exit, for the supervisor's own last words; 0: none */
+	uint32_t exit_port; /* exo.exit= of the command line, for isa-debug-exit; 0: none */
 	uint32_t reserved1;
 	uint64_t reserved2[4];
 	uint64_t posix[480]; /* the POSIX layer's own, from GS:SUP_OFF_POSIX */

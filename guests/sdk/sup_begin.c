@@ -121,6 +121,25 @@ static uint64_t find_tsc_hz(void)
 	return hz > 0 ? (uint64_t)hz : 1000000000u;
 }
 
+/* exo.exit=0xPORT names QEMU's isa-debug-exit; decided here so that ring 0 knows it in time. */
+static uint32_t find_exit_port(const char *cmdline)
+{
+	const char *p = strstr(cmdline, "exo.exit=0x");
+	uint32_t port = 0;
+
+	for (p = p ? p + sizeof("exo.exit=0x") - 1 : ""; port < 0x1000; p++) {
+		unsigned c = (unsigned char)*p | 32;
+
+		if (c >= '0' && c <= '9')
+			port = port * 16 + c - '0';
+		else if (c >= 'a' && c <= 'f')
+			port = port * 16 + c - 'a' + 10;
+		else
+			break;
+	}
+	return port;
+}
+
 void sup_begin(const struct hvm_start_info *info)
 {
 	struct sup_facts *f = &sup_facts;
@@ -135,6 +154,8 @@ void sup_begin(const struct hvm_start_info *info)
 			f->cmdline = at(info->cmdline_paddr);
 		find_ram(info);
 	}
+	if (!f->boot)
+		sup_shared.exit_port = find_exit_port(f->cmdline);
 	f->platform = f->boot && f->boot->platform_gpa == EXO_PLATFORM_GPA;
 	f->tsc_hz = find_tsc_hz();
 	f->fsgsbase = (uint32_t)sup_probe_fsgsbase();
