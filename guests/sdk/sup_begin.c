@@ -121,13 +121,24 @@ static uint64_t find_tsc_hz(void)
 	return hz > 0 ? (uint64_t)hz : 1000000000u;
 }
 
-/* exo.exit=0xPORT names QEMU's isa-debug-exit; decided here so that ring 0 knows it in time. */
+/* What follows `key` in the command line, or "". (musl's strstr needs thread-local storage.) */
+static const char *find_value(const char *cmdline, const char *key)
+{
+	size_t n = strlen(key);
+
+	for (; *cmdline; cmdline++)
+		if (strncmp(cmdline, key, n) == 0)
+			return cmdline + n;
+	return "";
+}
+
+/* exo.exit=0xPORT names QEMU's isa-debug-exit; read here so that ring 0 knows it in time. */
 static uint32_t find_exit_port(const char *cmdline)
 {
-	const char *p = strstr(cmdline, "exo.exit=0x");
+	const char *p = find_value(cmdline, "exo.exit=0x");
 	uint32_t port = 0;
 
-	for (p = p ? p + sizeof("exo.exit=0x") - 1 : ""; port < 0x1000; p++) {
+	for (; port < 0x1000; p++) {
 		unsigned c = (unsigned char)*p | 32;
 
 		if (c >= '0' && c <= '9')
