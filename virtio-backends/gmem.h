@@ -15,9 +15,9 @@
 #define GMEM_REGIONS_MAX 4
 
 struct gmem_region {
-	gpa_t base;       /* guest-physical start */
-	uint64_t size;    /* bytes */
-	uint8_t *host;    /* where it is mapped here; not owned */
+	gpa_t base;    /* guest-physical start */
+	uint64_t size; /* bytes */
+	uint8_t *host; /* where it is mapped here; not owned */
 };
 
 struct gmem {

@@ -48,18 +48,18 @@ struct vdev_host {
 	 * `deadline_ns`; 0 cancels. One timer a device.
 	 */
 	void (*timer)(void *opaque, struct vdev *dev, uint64_t deadline_ns);
-	/* Upward message to the owner of the device (console control, vsock connect requests…). */
+	/* Message to the owner of the device (console control, vsock connect requests…). */
 	void (*event)(void *opaque, struct vdev *dev, const void *msg, size_t len);
 };
 
 /* One static const per device type, designated initializers. */
 struct vdev_class {
-	const char *name;    /* "virtio-console" */
-	uint32_t device_id;  /* VIRTIO_ID_* */
-	uint64_t features;   /* device features always offered; ring features are added by the core */
-	unsigned nqueues;    /* upper bound; a device may use fewer: vdev.nqueues */
-	uint16_t queue_size_max;  /* power of two, the same for all its queues */
-	size_t config_bytes; /* size of the config space */
+	const char *name;        /* "virtio-console" */
+	uint32_t device_id;      /* VIRTIO_ID_* */
+	uint64_t features;       /* always offered; the core adds the ring features */
+	unsigned nqueues;        /* upper bound; a device may use fewer: vdev.nqueues */
+	uint16_t queue_size_max; /* power of two, the same for all its queues */
+	size_t config_bytes;     /* size of the config space */
 
 	/*
 	 * The driver set DRIVER_OK with the features in dev->features_ok; the
@@ -98,17 +98,17 @@ struct vdev {
 	unsigned nqueues;             /* (D) at create, ≤ cls->nqueues */
 	char name[16];                /* (D) instance name for messages and the boot block */
 
-	pthread_mutex_t lock;         /* (T) */
-	uint64_t features_driver;     /* (T) what the driver wrote; features_ok once accepted */
-	bool features_bad;            /* (T) the driver asked for bits above 63 */
-	uint64_t features_ok;         /* (T) negotiated, valid from start */
-	uint8_t status;               /* (T) VIRTIO_CONFIG_S_* */
-	bool running;                 /* (T) DRIVER_OK and not failed */
-	struct vq vq[VDEV_QUEUES_MAX]; /* (T) configuration; the device uses the vq_* verbs */
-	uint32_t config_generation;   /* (T) */
+	pthread_mutex_t lock;             /* (T) */
+	uint64_t features_driver;         /* (T) what the driver wrote; features_ok once accepted */
+	bool features_bad;                /* (T) the driver asked for bits above 63 */
+	uint64_t features_ok;             /* (T) negotiated, valid from start */
+	uint8_t status;                   /* (T) VIRTIO_CONFIG_S_* */
+	bool running;                     /* (T) DRIVER_OK and not failed */
+	struct vq vq[VDEV_QUEUES_MAX];    /* (T) configuration; the device uses the vq_* verbs */
+	uint32_t config_generation;       /* (T) */
 	struct vdev_transport *transport; /* (T) */
-	uint64_t kicks;               /* (T) statistics */
-	const char *failed_why;       /* (T) argument of the first vdev_fail since create */
+	uint64_t kicks;                   /* (T) statistics */
+	const char *failed_why;           /* (T) argument of the first vdev_fail since create */
 };
 
 /* How the core reaches the driver; implemented by each transport. */

@@ -33,13 +33,13 @@ struct vq {
 	/* Running state; private to vq.c. */
 	const struct gmem *mem;
 	bool event_idx, indirect;
-	bool broken;           /* malformed: takes and publishes nothing any more */
-	bool armed;            /* the driver rings when it adds entry next_avail */
-	uint16_t avail_seen;   /* avail index last fetched and checked */
-	uint16_t next_avail;   /* next avail entry to take */
-	uint16_t next_used;    /* next used entry to fill */
-	uint16_t signalled;    /* used index at the last notification decision */
-	uint16_t inflight;     /* chains taken and not completed */
+	bool broken;         /* malformed: takes and publishes nothing any more */
+	bool armed;          /* the driver rings when it adds entry next_avail */
+	uint16_t avail_seen; /* avail index last fetched and checked */
+	uint16_t next_avail; /* next avail entry to take */
+	uint16_t next_used;  /* next used entry to fill */
+	uint16_t signalled;  /* used index at the last notification decision */
+	uint16_t inflight;   /* chains taken and not completed */
 	uint8_t *desc_ptr, *avail_ptr, *used_ptr;
 	uint64_t inflight_map[VQ_SIZE_MAX / 64];
 };
@@ -57,12 +57,12 @@ struct vq_seg {
  */
 struct vq_chain {
 	uint16_t head;
-	uint16_t nread, nwrite;   /* segments */
-	uint16_t rseg, wseg;      /* cursors */
+	uint16_t nread, nwrite; /* segments */
+	uint16_t rseg, wseg;    /* cursors */
 	uint32_t roff, woff;
-	uint64_t read_bytes;      /* total readable, ≤ 4 GiB */
-	uint64_t write_bytes;     /* total writable, ≤ 4 GiB */
-	uint64_t rleft, wleft;    /* bytes beyond the cursors */
+	uint64_t read_bytes;   /* total readable, ≤ 4 GiB */
+	uint64_t write_bytes;  /* total writable, ≤ 4 GiB */
+	uint64_t rleft, wleft; /* bytes beyond the cursors */
 	const struct gmem *mem;
 	struct vq_seg seg[VQ_SEGMENTS_MAX]; /* nread readable, then nwrite writable */
 };

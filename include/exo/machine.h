@@ -10,11 +10,11 @@
 
 /* ---- guest-physical layout ------------------------------------------- */
 
-#define EXO_LOW_RAM_END 0xc0000000ull  /* RAM below 4 GiB ends here at the latest */
+#define EXO_LOW_RAM_END 0xc0000000ull    /* RAM below 4 GiB ends here at the latest */
 #define EXO_HIGH_RAM_BASE 0x100000000ull /* RAM beyond 3 GiB continues here */
-#define EXO_PLATFORM_GPA 0xd0000000ull /* the platform page, below */
-#define EXO_MMIO_BASE 0xd0001000ull    /* virtio-mmio slot n: base + n * stride */
-#define EXO_MMIO_STRIDE 0x1000ull      /* of which the transport uses 0x200 + config */
+#define EXO_PLATFORM_GPA 0xd0000000ull   /* the platform page, below */
+#define EXO_MMIO_BASE 0xd0001000ull      /* virtio-mmio slot n: base + n * stride */
+#define EXO_MMIO_STRIDE 0x1000ull        /* of which the transport uses 0x200 + config */
 #define EXO_MMIO_SLOTS 16
 #define EXO_GSI_BASE 8 /* slot n interrupts on GSI (I/O APIC pin) base + n, edge */
 #define EXO_IOAPIC_GPA 0xfec00000ull
@@ -31,15 +31,15 @@
  * 32-bit registers unless said otherwise. Unknown offsets read 0; writes to
  * them are dropped.
  */
-#define EXO_PLAT_MAGIC 0x00   /* R: EXO_PLAT_MAGIC_VALUE */
-#define EXO_PLAT_VERSION 0x04 /* R: EXO_PLAT_VERSION_VALUE */
-#define EXO_PLAT_EXIT 0x08    /* W: the guest ends; low 8 bits are its exit status */
-#define EXO_PLAT_SIGNAL 0x0c  /* W: the guest ends as if killed by signal (value & 127) */
-#define EXO_PLAT_SLEEP 0x10   /* 8-bit ACPI SLEEP_CONTROL_REG: S5 ends the guest, status 0 */
+#define EXO_PLAT_MAGIC 0x00        /* R: EXO_PLAT_MAGIC_VALUE */
+#define EXO_PLAT_VERSION 0x04      /* R: EXO_PLAT_VERSION_VALUE */
+#define EXO_PLAT_EXIT 0x08         /* W: the guest ends; low 8 bits are its exit status */
+#define EXO_PLAT_SIGNAL 0x0c       /* W: the guest ends as if killed by signal (value & 127) */
+#define EXO_PLAT_SLEEP 0x10        /* 8-bit ACPI SLEEP_CONTROL_REG: S5 ends the guest, status 0 */
 #define EXO_PLAT_SLEEP_STATUS 0x14 /* 8-bit ACPI SLEEP_STATUS_REG: reads 0 */
-#define EXO_PLAT_RESET 0x18   /* 8-bit ACPI RESET_REG: writing 1 ends the guest, reason reset */
-#define EXO_PLAT_FAULT 0x20   /* W, 64-bit: GPA of a struct exo_fault; the guest ends, reason fault */
-#define EXO_PLAT_BATCH 0x28   /* W, 64-bit: GPA of a struct exo_batch; see there */
+#define EXO_PLAT_RESET 0x18 /* 8-bit ACPI RESET_REG: writing 1 ends the guest, reason reset */
+#define EXO_PLAT_FAULT 0x20 /* W, 64-bit: GPA of a struct exo_fault; ends the guest */
+#define EXO_PLAT_BATCH 0x28 /* W, 64-bit: GPA of a struct exo_batch; see there */
 
 #define EXO_PLAT_MAGIC_VALUE 0x314f5845u /* "EXO1" */
 #define EXO_PLAT_VERSION_VALUE 1u
@@ -91,9 +91,9 @@ struct exo_fault {
 	uint64_t rbp;
 	uint64_t stack_guard_lo; /* a fault address in [lo, hi) is a stack overflow */
 	uint64_t stack_guard_hi;
-	uint32_t signal;  /* what a process would have died of (SIGSEGV…), or 0 */
+	uint32_t signal; /* what a process would have died of (SIGSEGV…), or 0 */
 	uint32_t reserved;
-	char text[128];   /* terminated; for EXO_FAULT_PANIC */
+	char text[128]; /* terminated; for EXO_FAULT_PANIC */
 };
 
 _Static_assert(sizeof(struct exo_fault) == 200, "wire size");
@@ -110,40 +110,40 @@ _Static_assert(sizeof(struct exo_fault) == 200, "wire size");
 #define EXO_BOOT_MODULE "exo.boot"
 
 struct exo_boot_device {
-	uint32_t gpa;       /* virtio-mmio base */
+	uint32_t gpa; /* virtio-mmio base */
 	uint32_t gsi;
 	uint32_t device_id; /* virtio device type; 0: empty entry */
 	uint32_t reserved;
-	char name[16];      /* terminated; "" or the grant's name, such as a disk's */
+	char name[16]; /* terminated; "" or the grant's name, such as a disk's */
 };
 
-#define EXO_BOOT_TTY_IN 1u  /* port 0 in is a terminal on the host */
+#define EXO_BOOT_TTY_IN 1u /* port 0 in is a terminal on the host */
 #define EXO_BOOT_TTY_OUT 2u
 #define EXO_BOOT_TTY_ERR 4u
-#define EXO_BOOT_MSI_EDGE 8u /* device interrupts are messages: InterruptACK is optional */
+#define EXO_BOOT_MSI_EDGE 8u    /* device interrupts are messages: InterruptACK is optional */
 #define EXO_BOOT_STDIN_NULL 16u /* standard input was closed or is /dev/null: at its end */
 
 struct exo_boot {
 	uint64_t magic;
 	uint32_t version;
-	uint32_t size;          /* of the whole block, strings included, bytes */
+	uint32_t size; /* of the whole block, strings included, bytes */
 	uint64_t platform_gpa;
-	uint64_t tsc_hz;        /* 0: unknown */
-	uint64_t wall_ns;       /* CLOCK_REALTIME when the TSC read wall_tsc */
+	uint64_t tsc_hz;  /* 0: unknown */
+	uint64_t wall_ns; /* CLOCK_REALTIME when the TSC read wall_tsc */
 	uint64_t wall_tsc;
 	uint64_t ram_bytes;
-	uint32_t flags;         /* EXO_BOOT_* */
-	uint32_t lapic_hz;      /* LAPIC timer input clock, Hz; 0: unknown */
+	uint32_t flags;    /* EXO_BOOT_* */
+	uint32_t lapic_hz; /* LAPIC timer input clock, Hz; 0: unknown */
 	uint32_t argc;
-	uint32_t argv_off;      /* argc strings, each terminated, back to back */
+	uint32_t argv_off; /* argc strings, each terminated, back to back */
 	uint32_t envc;
-	uint32_t env_off;       /* envc strings "NAME=value", likewise */
+	uint32_t env_off; /* envc strings "NAME=value", likewise */
 	uint32_t ndevices;
 	uint32_t cpus;
-	uint16_t tty_rows;      /* 0: not a terminal */
+	uint16_t tty_rows; /* 0: not a terminal */
 	uint16_t tty_cols;
 	uint32_t reserved;
-	uint8_t seed[32];       /* random bytes from the host, fresh for this guest */
+	uint8_t seed[32]; /* random bytes from the host, fresh for this guest */
 	struct exo_boot_device device[EXO_MMIO_SLOTS];
 };
 
@@ -170,7 +170,7 @@ _Static_assert(sizeof(struct exo_boot) == 128 + 32 * EXO_MMIO_SLOTS, "wire size"
 #define EXO_CTL_WINCH 2   /* host→guest: arg0 = rows, arg1 = columns */
 #define EXO_CTL_TERMIOS 3 /* guest→host: arg0 = EXO_TTY_* the terminal shall have */
 #define EXO_CTL_READY 4   /* guest→host: the program says it is ready */
-#define EXO_CTL_BROKEN 5  /* host→guest: writing to port arg0 failed; arg1 = errno (EPIPE, ENOSPC…) */
+#define EXO_CTL_BROKEN 5  /* host→guest: writing to port arg0 failed; arg1 = errno (EPIPE…) */
 
 #define EXO_TTY_ECHO 1u
 #define EXO_TTY_CANON 2u

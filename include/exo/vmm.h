@@ -33,7 +33,7 @@ enum exo_vmm_type {
 	EXO_VMM_KILL,          /* struct exo_vmm_signal: end the guest now, as killed by arg */
 	EXO_VMM_WINCH,         /* struct exo_vmm_winch */
 	EXO_VMM_VSOCK_OPEN,    /* struct exo_vmm_vsock + 1 fd: connect to the guest's port */
-	EXO_VMM_VSOCK_REPLY,   /* struct exo_vmm_vsock (+ 1 fd if status 0): answer to VSOCK_REQUEST */
+	EXO_VMM_VSOCK_REPLY,   /* struct exo_vmm_vsock (+ 1 fd if status 0): the answer */
 	EXO_VMM_STATS_REQUEST, /* header only */
 
 	/* VMM → shell */
@@ -47,9 +47,9 @@ enum exo_vmm_type {
 
 struct exo_vmm_header {
 	uint32_t magic;
-	uint32_t type;  /* enum exo_vmm_type */
-	uint32_t size;  /* of the whole message, bytes; equals the packet's */
-	uint32_t nfds;  /* fds sent along */
+	uint32_t type; /* enum exo_vmm_type */
+	uint32_t size; /* of the whole message, bytes; equals the packet's */
+	uint32_t nfds; /* fds sent along */
 };
 
 /* Index into the message's fds, or EXO_VMM_NO_FD. */
@@ -58,36 +58,36 @@ struct exo_vmm_header {
 #define EXO_VMM_DISK_RO 1u
 
 struct exo_vmm_disk {
-	uint32_t fd;       /* index; regular file or block device, opened as needed */
-	uint32_t flags;    /* EXO_VMM_DISK_* */
-	uint64_t bytes;    /* size, a multiple of 512 */
-	char name[16];     /* terminated; shown to the guest as the device's serial */
+	uint32_t fd;    /* index; regular file or block device, opened as needed */
+	uint32_t flags; /* EXO_VMM_DISK_* */
+	uint64_t bytes; /* size, a multiple of 512 */
+	char name[16];  /* terminated; shown to the guest as the device's serial */
 };
 
-#define EXO_VMM_HUGEPAGES 1u  /* back RAM with huge pages; fails if there are none */
-#define EXO_VMM_PREFAULT 2u   /* touch all RAM before the guest runs */
-#define EXO_VMM_VSOCK 4u      /* give the guest a virtio-vsock device */
-#define EXO_VMM_RNG 8u        /* give the guest a virtio-rng device */
-#define EXO_VMM_OUTLIVE 16u   /* go on when the shell's socket hangs up */
-#define EXO_VMM_TIMINGS 32u   /* fill in exo_vmm_ended.stage_ns */
+#define EXO_VMM_HUGEPAGES 1u /* back RAM with huge pages; fails if there are none */
+#define EXO_VMM_PREFAULT 2u  /* touch all RAM before the guest runs */
+#define EXO_VMM_VSOCK 4u     /* give the guest a virtio-vsock device */
+#define EXO_VMM_RNG 8u       /* give the guest a virtio-rng device */
+#define EXO_VMM_OUTLIVE 16u  /* go on when the shell's socket hangs up */
+#define EXO_VMM_TIMINGS 32u  /* fill in exo_vmm_ended.stage_ns */
 
 struct exo_vmm_config {
 	struct exo_vmm_header h;
-	uint64_t ram_bytes;      /* multiple of 4096 */
-	uint32_t cpus;           /* 1 … EXO_VMM_CPUS_MAX */
-	uint32_t flags;          /* EXO_VMM_* above */
-	uint32_t program_fd;     /* the ELF or kernel image */
-	uint32_t initrd_fd;      /* or EXO_VMM_NO_FD */
-	uint32_t args_fd;        /* memfd: argc strings then envc strings, each terminated */
+	uint64_t ram_bytes;  /* multiple of 4096 */
+	uint32_t cpus;       /* 1 … EXO_VMM_CPUS_MAX */
+	uint32_t flags;      /* EXO_VMM_* above */
+	uint32_t program_fd; /* the ELF or kernel image */
+	uint32_t initrd_fd;  /* or EXO_VMM_NO_FD */
+	uint32_t args_fd;    /* memfd: argc strings then envc strings, each terminated */
 	uint32_t args_bytes;
 	uint32_t argc, envc;
 	uint32_t stdin_fd, stdout_fd, stderr_fd; /* or EXO_VMM_NO_FD: at its end / discarded */
-	uint32_t boot_flags;     /* EXO_BOOT_TTY_* for the boot block */
+	uint32_t boot_flags;                     /* EXO_BOOT_TTY_* for the boot block */
 	uint32_t tty_rows, tty_cols;
 	uint32_t ndisks;
 	uint32_t reserved;
 	struct exo_vmm_disk disk[EXO_VMM_DISKS_MAX];
-	char name[64];           /* of the guest, for messages; terminated */
+	char name[64];                 /* of the guest, for messages; terminated */
 	char cmdline[EXO_CMDLINE_MAX]; /* extra kernel command line; terminated */
 };
 
@@ -106,19 +106,19 @@ struct exo_vmm_winch {
 
 struct exo_vmm_vsock {
 	struct exo_vmm_header h;
-	uint32_t id;     /* chosen by the sender of the request, echoed in the answer */
-	uint32_t port;   /* the port connected to */
-	uint32_t type;   /* VIRTIO_VSOCK_TYPE_STREAM or _SEQPACKET */
-	int32_t status;  /* VSOCK_REPLY: 0, or -errno */
-	uint32_t flags;  /* EXO_VSOCK_* */
+	uint32_t id;    /* chosen by the sender of the request, echoed in the answer */
+	uint32_t port;  /* the port connected to */
+	uint32_t type;  /* VIRTIO_VSOCK_TYPE_STREAM or _SEQPACKET */
+	int32_t status; /* VSOCK_REPLY: 0, or -errno */
+	uint32_t flags; /* EXO_VSOCK_* */
 	uint32_t reserved;
 };
-/* VSOCK_OPEN: write "OK <host port>\n" to the fd once the guest accepted (Firecracker's handshake). */
+/* VSOCK_OPEN: write "OK <host port>\n" to the fd once the guest accepted, as Firecracker does. */
 #define EXO_VSOCK_SAY_OK 1u
 
 struct exo_vmm_termios {
 	struct exo_vmm_header h;
-	uint32_t flags;  /* EXO_TTY_* */
+	uint32_t flags; /* EXO_TTY_* */
 	uint32_t reserved;
 };
 
@@ -141,24 +141,24 @@ enum exo_end {
 
 /* Stages of a start, for --timings and the benchmarks: ns of CLOCK_MONOTONIC. */
 enum exo_stage {
-	EXO_STAGE_MAIN,     /* exo-vmm's main() began */
-	EXO_STAGE_VM,       /* VM, irqchip and vCPU exist */
-	EXO_STAGE_CONFIG,   /* configuration received */
-	EXO_STAGE_MEMORY,   /* RAM mapped and registered */
-	EXO_STAGE_LOADED,   /* program loaded, tables written */
-	EXO_STAGE_DEVICES,  /* devices exist */
-	EXO_STAGE_SANDBOX,  /* sealed */
-	EXO_STAGE_RUN,      /* first KVM_RUN */
-	EXO_STAGE_DRIVER,   /* first DRIVER_OK */
-	EXO_STAGE_OUTPUT,   /* first byte of the program's output */
-	EXO_STAGE_END,      /* the guest ended */
+	EXO_STAGE_MAIN,    /* exo-vmm's main() began */
+	EXO_STAGE_VM,      /* VM, irqchip and vCPU exist */
+	EXO_STAGE_CONFIG,  /* configuration received */
+	EXO_STAGE_MEMORY,  /* RAM mapped and registered */
+	EXO_STAGE_LOADED,  /* program loaded, tables written */
+	EXO_STAGE_DEVICES, /* devices exist */
+	EXO_STAGE_SANDBOX, /* sealed */
+	EXO_STAGE_RUN,     /* first KVM_RUN */
+	EXO_STAGE_DRIVER,  /* first DRIVER_OK */
+	EXO_STAGE_OUTPUT,  /* first byte of the program's output */
+	EXO_STAGE_END,     /* the guest ended */
 	EXO_STAGES
 };
 
 struct exo_vmm_ended {
 	struct exo_vmm_header h;
-	uint32_t reason;  /* enum exo_end */
-	uint32_t status;  /* exit status or signal number, where the reason has one */
+	uint32_t reason; /* enum exo_end */
+	uint32_t status; /* exit status or signal number, where the reason has one */
 	uint64_t stage_ns[EXO_STAGES];
 	uint64_t exits;   /* exits to user space, all vCPUs */
 	char detail[512]; /* one line, printable, terminated; may be empty */
@@ -166,10 +166,10 @@ struct exo_vmm_ended {
 
 struct exo_vmm_stats {
 	struct exo_vmm_header h;
-	uint64_t exits;       /* to user space, all vCPUs */
-	uint64_t kicks;       /* doorbells handled in user space */
-	uint64_t interrupts;  /* raised by devices */
-	uint64_t wakeups;     /* of the event loop */
+	uint64_t exits;      /* to user space, all vCPUs */
+	uint64_t kicks;      /* doorbells handled in user space */
+	uint64_t interrupts; /* raised by devices */
+	uint64_t wakeups;    /* of the event loop */
 	uint64_t ram_bytes;
 };
 
