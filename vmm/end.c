@@ -68,13 +68,14 @@ static _Noreturn void finish(struct vm *vm)
 	struct pollfd pfd = {.fd = vm->sock_fd, .events = POLLOUT};
 	int err;
 
+	pthread_mutex_lock(&vm->send_lock); /* for good */
+	m->exits = 0;
 	for (unsigned i = 0; i < vm->cpus; i++)
 		m->exits += vm->vcpu[i].exits;
 	if (vm->config.wire.flags & EXO_VMM_TIMINGS) {
 		for (unsigned i = 0; i < EXO_STAGES; i++)
 			m->stage_ns[i] = vm->stage_ns[i];
 	}
-	pthread_mutex_lock(&vm->send_lock);
 	do {
 		err = fdmsg_send(vm->sock_fd, m, sizeof(*m), NULL, 0);
 	} while (err == -EAGAIN && poll(&pfd, 1, SEND_PATIENCE_MS) == 1);

@@ -208,6 +208,7 @@ static void start_guest(void)
 int main(void)
 {
 	vm_stage(&vm, EXO_STAGE_MAIN);
+	vm.pid = getpid();
 	ignore_signals();
 	fill_streams();
 	must(sandbox_begin(EXO_VMM_KVM_FD + 1), "sandbox");

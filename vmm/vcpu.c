@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -133,6 +134,7 @@ static void prepare(struct vcpu *v)
 	} else {
 		gate_wait(&vm->created, VM_CREATED);
 		must(v, create(v), "creating a CPU");
+		gate_wait(&vm->gate, VM_MEMORY);
 	}
 	must(v, set_cpuid(v), "setting CPUID");
 	if (!vm->image.is_sdk)
@@ -170,6 +172,7 @@ static void run_once(struct vcpu *v)
 static void *thread_main(void *opaque)
 {
 	struct vcpu *v = opaque;
+	pid_t tid = (pid_t)syscall(SYS_gettid);
 
 	prepare(v);
 	gate_wait(&v->vm->gate, VM_RUN);
@@ -177,6 +180,7 @@ static void *thread_main(void *opaque)
 		set_entry(v);
 		vm_stage(v->vm, EXO_STAGE_RUN);
 	}
+	v->tid = tid;
 	for (;;)
 		run_once(v);
 	return NULL;
@@ -185,6 +189,7 @@ static void *thread_main(void *opaque)
 int vcpu_start(struct vcpu *v, struct vm *vm, unsigned index)
 {
 	pthread_attr_t attr;
+	pthread_t thread;
 	int err;
 
 	v->vm = vm;
@@ -193,7 +198,7 @@ int vcpu_start(struct vcpu *v, struct vm *vm, unsigned index)
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	err = pthread_create(&v->thread, &attr, thread_main, v);
+	err = pthread_create(&thread, &attr, thread_main, v);
 	pthread_attr_destroy(&attr);
 	return -err;
 }

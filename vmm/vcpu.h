@@ -5,10 +5,10 @@
 #ifndef VCPU_H
 #define VCPU_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct vm;
 struct kvm_run;
@@ -18,7 +18,7 @@ struct vcpu {
 	unsigned index; /* and local APIC id */
 	int fd;
 	struct kvm_run *run;
-	pthread_t thread;
+	_Atomic pid_t tid;      /* of its thread; 0: not running the guest yet */
 	_Atomic uint64_t exits; /* to user space */
 	_Atomic bool asked;     /* watchdog.c: is to say whether it is stuck… */
 	_Atomic unsigned stuck; /* …and for how many questions it has been */

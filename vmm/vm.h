@@ -31,6 +31,7 @@ enum vm_phase {
 };
 
 struct vm {
+	pid_t pid;
 	int sock_fd;
 	struct kvm kvm;
 	struct config config;

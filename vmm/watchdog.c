@@ -7,6 +7,8 @@
 #include <linux/kvm.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define FIRST_NS 250000000u
 #define RFLAGS_IF 0x200u
@@ -37,9 +39,13 @@ uint64_t watchdog_poll(struct vm *vm, uint64_t now_ns)
 	if (now_ns < vm->watch_ns)
 		return vm->watch_ns;
 	for (unsigned i = 0; i < vm->cpus; i++) {
-		vm->vcpu[i].asked = true;
-		vm->vcpu[i].run->immediate_exit = 1;
-		pthread_kill(vm->vcpu[i].thread, SIGUSR1);
+		struct vcpu *v = &vm->vcpu[i];
+
+		if (!v->tid)
+			continue;
+		v->asked = true;
+		v->run->immediate_exit = 1;
+		(void)syscall(SYS_tgkill, vm->pid, v->tid, SIGUSR1);
 	}
 	vm->watch_ns = now_ns + vm->watch_step_ns;
 	vm->watch_step_ns *= 2;
