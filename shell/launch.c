@@ -233,45 +233,54 @@ int launch_recv(struct launch *l, union launch_msg *m)
 
 /* ---- end ------------------------------------------------------------------------ */
 
-static void wait_child(struct launch *l, int *status, struct rusage *usage)
+/*
+ * Hangs up and waits for the child, but not for ever on its good will. Returns
+ * false when it had to be killed.
+ */
+static bool reap(struct launch *l, int *status, struct rusage *usage)
 {
-	while (l->pid && wait4(l->pid, status, 0, usage) < 0 && errno == EINTR)
-		;
+	const struct timespec pause = {.tv_nsec = 500000};
+	bool willing = true;
+	pid_t pid = 0;
+
+	if (l->sock_fd >= 0)
+		close(l->sock_fd);
+	l->sock_fd = -1;
+	*status = 0;
+	for (int i = 0; l->pid && i < 4000 && !pid; i++) {
+		pid = wait4(l->pid, status, WNOHANG, usage);
+		if (!pid)
+			nanosleep(&pause, NULL);
+	}
+	if (l->pid && !pid) {
+		willing = false;
+		kill(l->pid, SIGKILL);
+		while (wait4(l->pid, status, 0, usage) < 0 && errno == EINTR)
+			;
+	}
 	l->pid = 0;
+	return willing;
 }
 
 void launch_cause(struct launch *l, char line[128])
 {
-	int status = 0;
+	int status;
 
-	/* Its socket is closed, so it is ending by itself: but never wait on its word alone. */
-	for (int i = 0; l->pid && i < 100; i++) {
-		pid_t pid = waitpid(l->pid, &status, WNOHANG);
-
-		if (pid == l->pid || (pid < 0 && errno != EINTR)) {
-			l->pid = 0;
-			break;
-		}
-		usleep(10000);
-	}
-	if (l->pid) {
-		kill(l->pid, SIGKILL);
-		wait_child(l, &status, NULL);
+	if (!reap(l, &status, NULL))
 		snprintf(line, 128, "exo-vmm hung up and had to be killed");
-	} else if (WIFSIGNALED(status)) {
+	else if (WIFSIGNALED(status))
 		snprintf(line, 128, "exo-vmm was killed by signal %d (%s)", WTERMSIG(status),
 			 strsignal(WTERMSIG(status)));
-	} else {
+	else
 		snprintf(line, 128, "exo-vmm ended with status %d and gave no reason",
 			 WEXITSTATUS(status));
-	}
 }
 
 void launch_wait(struct launch *l, struct rusage *usage)
 {
 	int status;
 
-	wait_child(l, &status, usage);
+	reap(l, &status, usage);
 }
 
 void launch_finish(struct launch *l)
@@ -280,8 +289,8 @@ void launch_finish(struct launch *l)
 		kill(l->pid, SIGKILL);
 		launch_wait(l, NULL);
 	}
+	l->pid = 0;
 	if (l->sock_fd >= 0)
 		close(l->sock_fd);
 	l->sock_fd = -1;
-	l->pid = 0;
 }

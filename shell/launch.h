@@ -64,7 +64,7 @@ int launch_recv(struct launch *l, union launch_msg *m);
  */
 void launch_cause(struct launch *l, char line[128]);
 
-/* Waits for the VMM's end (its memory and files are then free); usage may be NULL. */
+/* Hangs up and waits for the VMM's end: its memory and files are then free. usage may be NULL. */
 void launch_wait(struct launch *l, struct rusage *usage);
 
 /*

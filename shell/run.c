@@ -404,7 +404,7 @@ static int finish_report(struct run *r)
 	struct report *rep = &r->report;
 	char line[768];
 	struct text text = {0};
-	struct rusage usage;
+	struct rusage usage = {0};
 	int err = 0;
 
 	rep->guest = &r->guest;
