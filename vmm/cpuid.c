@@ -25,8 +25,8 @@ _Static_assert(offsetof(struct cpuid, entry) == sizeof(struct kvm_cpuid2), "kvm'
 #define SDK_1D \
 	(BIT(0) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(9) | BIT(13) | BIT(15) | BIT(16) | \
 	 BIT(19) | BIT(23) | BIT(24) | BIT(25) | BIT(26))
-/* Leaf 7, ebx: BMI1 BMI2 ERMS RDSEED ADX CLFLUSHOPT CLWB SHA; edx: FSRM. */
-#define SDK_7B (BIT(3) | BIT(8) | BIT(9) | BIT(18) | BIT(19) | BIT(23) | BIT(24) | BIT(29))
+/* Leaf 7, ebx: FSGSBASE BMI1 BMI2 ERMS RDSEED ADX CLFLUSHOPT CLWB SHA; edx: FSRM. */
+#define SDK_7B (BIT(0) | BIT(3) | BIT(8) | BIT(9) | BIT(18) | BIT(19) | BIT(23) | BIT(24) | BIT(29))
 #define SDK_7D BIT(4)
 /* Leaf 0x80000001, ecx: LAHF LZCNT PREFETCHW; edx: SYSCALL NX 1GiB pages, long mode. */
 #define SDK_81C (BIT(0) | BIT(5) | BIT(8))
