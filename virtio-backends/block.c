@@ -12,83 +12,27 @@
  * Guest RAM is not registered as a fixed buffer: that would pin, and so
  * allocate, all of it, and only saves work for O_DIRECT.
  *
- * System calls after create: io_uring_enter; without io_uring preadv, pwritev,
- * pwrite64, fallocate and fdatasync. io_uring's helper threads belong to this
+ * System calls after create: io_uring_enter, clock_gettime; without io_uring
+ * preadv, pwritev, fallocate and fdatasync. The ring accepts the disk's own
+ * operations on the disk's own file only. Its helper threads belong to this
  * process: RLIMIT_NPROC 0 would make what can't complete at once an I/O error.
  *
  * Limit: reset waits for the operations the host has begun (at most
  * BLOCK_INFLIGHT_MAX), so it takes as long as the host's disk does.
  */
-#include "block.h"
+#include "block_impl.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <liburing.h>
-#include <linux/falloc.h>
-#include <linux/virtio_blk.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
 #define QUEUE_SIZE 256
-#define SECTOR 512u
-#define ZEROES_BYTES 65536u
-#define RETRIES_MAX 16
 #define BUDGET 512 /* chains and completions in one call: others get their turn */
 #define RESUBMIT_NS 1000000u
-
-enum step { STEP_DATA, STEP_RANGE, STEP_ZEROES, STEP_SYNC };
-
-/* How a range is zeroed, best first; the host may not know the first two. */
-enum method { METHOD_PUNCH, METHOD_ZERO_RANGE, METHOD_WRITE };
-
-struct range {
-	uint64_t off, bytes;
-	bool unmap;
-};
-
-struct request {
-	uint16_t head;
-	uint8_t step;   /* enum step */
-	uint8_t method; /* enum method, for STEP_RANGE */
-	uint8_t retries;
-	uint8_t status;      /* VIRTIO_BLK_S_*, so far */
-	uint32_t type;       /* VIRTIO_BLK_T_* */
-	uint8_t *status_ptr; /* guest memory */
-	uint64_t off, left;  /* STEP_DATA, STEP_ZEROES: what is still to do */
-	uint64_t in;         /* room for data in guest memory, before the status */
-	uint64_t filled;     /* of it, what has been written */
-	unsigned iov_first, iov_end;
-	unsigned range_now, range_end;
-	struct range range[BLOCK_RANGES_MAX];
-	struct iovec iov[VQ_SEGMENTS_MAX];
-};
-
-struct block {
-	struct vdev dev;
-	struct virtio_blk_config config;
-	int fd;
-	bool read_only;
-	bool watching;
-	bool draining; /* reset: completions are only counted */
-	uint64_t bytes;
-	char serial[VIRTIO_BLK_ID_BYTES];
-	unsigned refused; /* bits 1 << enum method: the host can't, so it isn't tried again */
-
-	bool uring_ok;
-	struct io_uring uring;
-
-	/* Requests used before come first, so that a quiet disk touches few pages. */
-	unsigned inflight, nfree, nfresh;
-	uint8_t free[BLOCK_INFLIGHT_MAX];
-	struct vq_chain chain; /* the one being decoded */
-	struct request request[BLOCK_INFLIGHT_MAX];
-	uint8_t zeroes[ZEROES_BYTES]; /* never written, so never touched */
-};
 
 static struct block *block_of(struct vdev *dev)
 {
@@ -231,181 +175,6 @@ static bool decode(struct block *b, struct request *r)
 	return true;
 }
 
-/* ---- the steps -------------------------------------------------------------- */
-
-static int range_mode(const struct request *r)
-{
-	return (r->method == METHOD_PUNCH ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE) |
-	       FALLOC_FL_KEEP_SIZE;
-}
-
-/* Chooses the step for range_now, if there is one left. */
-static bool range_begin(const struct block *b, struct request *r)
-{
-	const struct range *range = &r->range[r->range_now];
-
-	if (r->range_now == r->range_end)
-		return false;
-	r->method = range->unmap ? METHOD_PUNCH : METHOD_ZERO_RANGE;
-	while (b->refused >> r->method & 1 && r->type != VIRTIO_BLK_T_DISCARD)
-		r->method++;
-	r->step = r->method == METHOD_WRITE ? STEP_ZEROES : STEP_RANGE;
-	r->off = range->off;
-	r->left = range->bytes;
-	return true;
-}
-
-/* Anything to do at all? Otherwise the request is complete as it is. */
-static bool begin(struct block *b, struct request *r)
-{
-	if (r->status != VIRTIO_BLK_S_OK)
-		return false;
-	switch (r->type) {
-	case VIRTIO_BLK_T_IN:
-	case VIRTIO_BLK_T_OUT:
-		return r->left != 0;
-	case VIRTIO_BLK_T_FLUSH:
-		return !b->read_only;
-	case VIRTIO_BLK_T_GET_ID:
-		return false;
-	default:
-		return range_begin(b, r);
-	}
-}
-
-static void prepare(struct block *b, struct request *r, struct io_uring_sqe *sqe)
-{
-	struct iovec *iov = &r->iov[r->iov_first];
-	unsigned n = r->iov_end - r->iov_first;
-
-	switch (r->step) {
-	case STEP_DATA:
-		if (r->type == VIRTIO_BLK_T_IN && n == 1)
-			io_uring_prep_read(sqe, 0, iov->iov_base, iov->iov_len, r->off);
-		else if (r->type == VIRTIO_BLK_T_IN)
-			io_uring_prep_readv(sqe, 0, iov, n, r->off);
-		else if (n == 1)
-			io_uring_prep_write(sqe, 0, iov->iov_base, iov->iov_len, r->off);
-		else
-			io_uring_prep_writev(sqe, 0, iov, n, r->off);
-		break;
-	case STEP_RANGE:
-		io_uring_prep_fallocate(sqe, 0, range_mode(r), r->off, r->left);
-		break;
-	case STEP_ZEROES:
-		io_uring_prep_write(sqe, 0, b->zeroes,
-				    r->left < ZEROES_BYTES ? r->left : ZEROES_BYTES, r->off);
-		break;
-	case STEP_SYNC:
-		io_uring_prep_fsync(sqe, 0, IORING_FSYNC_DATASYNC);
-		break;
-	}
-	sqe->flags |= IOSQE_FIXED_FILE; /* fd 0 of the registered table */
-	io_uring_sqe_set_data(sqe, r);
-}
-
-/* The same step as a plain system call. */
-static int run_step(struct block *b, struct request *r)
-{
-	struct iovec *iov = &r->iov[r->iov_first];
-	int n = r->iov_end - r->iov_first;
-	ssize_t res = 0;
-
-	switch (r->step) {
-	case STEP_DATA:
-		res = r->type == VIRTIO_BLK_T_IN ? preadv(b->fd, iov, n, r->off)
-						 : pwritev(b->fd, iov, n, r->off);
-		break;
-	case STEP_RANGE:
-		res = fallocate(b->fd, range_mode(r), r->off, r->left);
-		break;
-	case STEP_ZEROES:
-		res = pwrite(b->fd, b->zeroes, r->left < ZEROES_BYTES ? r->left : ZEROES_BYTES,
-			     r->off);
-		break;
-	case STEP_SYNC:
-		res = fdatasync(b->fd);
-		break;
-	}
-	return res < 0 ? -errno : res;
-}
-
-static void iov_advance(struct request *r, size_t n)
-{
-	while (n) {
-		struct iovec *iov = &r->iov[r->iov_first];
-		size_t here = n < iov->iov_len ? n : iov->iov_len;
-
-		iov->iov_base = (char *)iov->iov_base + here;
-		iov->iov_len -= here;
-		r->iov_first += !iov->iov_len;
-		n -= here;
-	}
-}
-
-static bool failed(struct request *r, uint8_t status)
-{
-	r->status = status;
-	return false;
-}
-
-/*
- * A write is durable when its request completes, unless the driver accepted
- * a volatile cache and can flush it (5.2.6.2).
- */
-static bool sync_if_due(const struct block *b, struct request *r)
-{
-	if (r->type == VIRTIO_BLK_T_IN || vdev_has_feature(&b->dev, VIRTIO_BLK_F_FLUSH))
-		return false;
-	r->step = STEP_SYNC;
-	return true;
-}
-
-static bool next_range(const struct block *b, struct request *r)
-{
-	r->range_now++;
-	return range_begin(b, r) || sync_if_due(b, r);
-}
-
-/* The host can't do that to this file: the next method, but discard has none. */
-static bool next_method(struct block *b, struct request *r)
-{
-	if (r->type == VIRTIO_BLK_T_DISCARD)
-		return failed(r, VIRTIO_BLK_S_UNSUPP);
-	b->refused |= 1u << r->method; /* never METHOD_WRITE: that is another step */
-	return range_begin(b, r);
-}
-
-/* Takes the result of a step in: is there another one? */
-static bool advance(struct block *b, struct request *r, int res)
-{
-	if ((res == -EINTR || res == -EAGAIN) && r->retries < RETRIES_MAX) {
-		r->retries++;
-		return true;
-	}
-	if (res == -EOPNOTSUPP && r->step == STEP_RANGE)
-		return next_method(b, r);
-	/* Nothing moved is the end of a file that became shorter. */
-	if (res < 0 || (!res && (r->step == STEP_DATA || r->step == STEP_ZEROES)))
-		return failed(r, VIRTIO_BLK_S_IOERR);
-	switch (r->step) {
-	case STEP_DATA:
-		iov_advance(r, res);
-		r->filled += r->type == VIRTIO_BLK_T_IN ? res : 0;
-		r->off += res;
-		r->left -= res;
-		return r->left || sync_if_due(b, r);
-	case STEP_ZEROES:
-		r->off += res;
-		r->left -= res;
-		return r->left || next_range(b, r);
-	case STEP_RANGE:
-		return next_range(b, r);
-	default:
-		return false;
-	}
-}
-
 /* ---- the life of a request ----------------------------------------------------- */
 
 /*
@@ -428,10 +197,10 @@ static void issue(struct block *b, struct request *r)
 	if (b->uring_ok) {
 		sqe = io_uring_get_sqe(&b->uring);
 		assert(sqe); /* as many entries as requests, one step of each at a time */
-		prepare(b, r, sqe);
+		step_prepare(b, r, sqe);
 		return;
 	}
-	while (advance(b, r, run_step(b, r)))
+	while (step_done(b, r, step_run(b, r)))
 		;
 	finish(b, r);
 }
@@ -451,7 +220,7 @@ static unsigned take(struct block *b, unsigned *budget)
 			request_put(b, r);
 			break;
 		}
-		if (begin(b, r))
+		if (step_first(b, r))
 			issue(b, r);
 		else
 			finish(b, r);
@@ -474,7 +243,7 @@ static unsigned reap(struct block *b, unsigned *budget)
 		io_uring_cqe_seen(&b->uring, cqe);
 		if (b->draining)
 			request_put(b, r);
-		else if (advance(b, r, res))
+		else if (step_done(b, r, res))
 			issue(b, r);
 		else
 			finish(b, r);
@@ -596,18 +365,6 @@ static const struct vdev_class block_class = {
 	.destroy = block_destroy,
 };
 
-/* Containers often forbid io_uring: then -EPERM or -ENOSYS, and we do without. */
-static int open_uring(struct block *b)
-{
-	struct io_uring_params params = {0};
-	int rc = io_uring_queue_init_params(BLOCK_INFLIGHT_MAX, &b->uring, &params);
-
-	if (rc)
-		return rc == -EPERM || rc == -ENOSYS ? 0 : rc;
-	b->uring_ok = true;
-	return io_uring_register_files(&b->uring, &b->fd, 1);
-}
-
 static void fill_config(struct block *b)
 {
 	uint64_t features = 1ull << VIRTIO_BLK_F_DISCARD | 1ull << VIRTIO_BLK_F_WRITE_ZEROES;
@@ -652,7 +409,7 @@ struct vdev *block_create(const struct gmem *mem, const struct vdev_host *host,
 	memcpy(b->serial, b->dev.name, sizeof(b->dev.name));
 	fill_config(b);
 	if (!(res->flags & BLOCK_NO_URING))
-		rc = open_uring(b);
+		rc = step_open_uring(b);
 	if (rc)
 		goto fail;
 	return &b->dev;

@@ -7,7 +7,7 @@
  * queued packets (H-21). Work in one call is bounded; the timer, set to "now",
  * brings us back for the rest after the event loop had its turn.
  *
- * System calls after create: sendmsg, recvmsg, shutdown, close, poll,
+ * System calls after create: sendmsg, recvmsg, sendto, shutdown, close, poll,
  * clock_gettime. No memory is allocated. Nothing is watched or timed while all
  * is quiet, but for the hosts' sockets themselves.
  */
@@ -511,9 +511,10 @@ void vsock_reply(struct vdev *dev, uint32_t id, int status, int fd)
 size_t vsock_pending(struct vdev *dev)
 {
 	struct vsock *v = vsock_of(dev);
-	size_t n = 0;
+	size_t n;
 
 	pthread_mutex_lock(&dev->lock);
+	n = v->parked != NULL; /* the ring holds more */
 	for (unsigned i = 0; i < v->nfresh; i++) {
 		const struct conn *c = &v->conn[i];
 

@@ -9,8 +9,10 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <liburing.h>
 #include <linux/virtio_blk.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -668,6 +670,64 @@ START_TEST(test_create_refuses)
 }
 END_TEST
 
+/* The fd of the device's ring. */
+static int find_uring(void)
+{
+	char path[32], name[64];
+
+	for (int fd = 3; fd < 64; fd++) {
+		ssize_t n;
+
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		n = readlink(path, name, sizeof(name) - 1);
+		if (n > 0 && !strncmp(name, "anon_inode:[io_uring]", n))
+			return fd;
+	}
+	return -1;
+}
+
+/* As a device that was taken over would try: its own ring for other operations. */
+static int try_op(int ring_fd, uint8_t op, int fd, uint8_t flags)
+{
+	struct io_uring_params params = {0};
+	struct io_uring_cqe *cqe;
+	struct io_uring_sqe *sqe;
+	struct io_uring ring, twin;
+	int res;
+
+	/* The layout is that of any ring of the size. */
+	ck_assert_int_eq(io_uring_queue_init_params(BLOCK_INFLIGHT_MAX, &twin, &params), 0);
+	ck_assert_int_eq(io_uring_queue_mmap(ring_fd, &params, &ring), 0);
+	ring.sq.sqe_head = ring.sq.sqe_tail = *ring.sq.ktail; /* used before */
+	sqe = io_uring_get_sqe(&ring);
+	io_uring_prep_rw(op, sqe, fd, NULL, 0, 0);
+	sqe->flags = flags;
+	ck_assert_int_eq(io_uring_submit(&ring), 1);
+	ck_assert_int_eq(io_uring_wait_cqe(&ring, &cqe), 0);
+	res = cqe->res;
+	io_uring_cqe_seen(&ring, cqe);
+	io_uring_queue_exit(&twin);
+	return res;
+}
+
+START_TEST(test_ring_is_restricted)
+{
+	struct rig r;
+	int fd;
+
+	rig_init(&r, 0, DRV_ALL_FEATURES);
+	fd = dup(find_uring());
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(try_op(fd, IORING_OP_FSYNC, 0, IOSQE_FIXED_FILE), 0);
+	ck_assert_int_eq(try_op(fd, IORING_OP_FSYNC, 0, 0), -EACCES);
+	ck_assert_int_eq(try_op(fd, IORING_OP_OPENAT, 0, IOSQE_FIXED_FILE), -EACCES);
+	ck_assert_int_eq(try_op(fd, IORING_OP_CONNECT, 0, IOSQE_FIXED_FILE), -EACCES);
+	ck_assert_int_eq(try_op(fd, IORING_OP_NOP, 0, 0), -EACCES);
+	close(fd);
+	rig_finish(&r);
+}
+END_TEST
+
 /* ---- many at once, and reset ------------------------------------------------------------- */
 
 /*
@@ -857,6 +917,7 @@ int main(void)
 	tcase_add_test(one, test_write_through_uring);
 	tcase_add_test(one, test_faults);
 	tcase_add_test(one, test_create_refuses);
+	tcase_add_test(one, test_ring_is_restricted);
 	tcase_add_test(one, test_h10_in_flight);
 	tcase_add_test(one, test_h16_reset_in_flight);
 	tcase_add_test(one, test_fail_in_flight);
