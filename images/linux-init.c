@@ -187,6 +187,7 @@ static void use_console(bool wanted)
 int main(void)
 {
 	struct utsname un;
+	char cpus[64];
 	bool loaded;
 
 	mount("dev", "/dev", "devtmpfs", 0, NULL);
@@ -199,6 +200,8 @@ int main(void)
 	setvbuf(stdout, NULL, _IONBF, 0);
 	uname(&un);
 	printf("# Linux %s, command line: %s\n", un.release, cmdline);
+	read_text("/sys/devices/system/cpu/online", cpus, sizeof(cpus));
+	printf("# CPUs %s\n", cpus);
 	point(loaded, "drivers load");
 	test_clock();
 	test_rng();

@@ -30,12 +30,14 @@ printf 'exo test disk' | dd of="$TMP/disk" conv=notrunc status=none
 run "$EXO" run -m 192M --cpus 2 --initrd "$initrd" --disk "$TMP/disk" --vsock "$TMP/sock" \
 	--json-status "$TMP/status" --kernel-args "quiet exo.disk=rw exo.vsock=echo" \
 	"$cloud/vmlinux" exo.argument=1
+out=${out//$'\r'/} # the console is a terminal
 diag "$out" "$err"
 is "vmlinux: powers off with status 0" "$status" 0
 like "vmlinux: ended by ACPI power-off" "$(cat "$TMP/status")" '"poweroff"'
 point "vmlinux: drivers load" "drivers load"
 like "vmlinux: arguments follow the kernel's parameters" "$out" \
 	'^# Linux .*quiet exo.disk=rw exo.vsock=echo .*exo\.argument=1$'
+like "vmlinux: both CPUs run" "$out" '^# CPUs 0-1$'
 point "vmlinux: clock source" "clock source"
 like "vmlinux: it is kvm-clock" "$out" '^# clock source kvm-clock'
 point "vmlinux: timers" "sleeps for as long as it asked"
@@ -51,6 +53,7 @@ is "vmlinux: nothing failed" "$(printf '%s\n' "$out" | grep -c '^not ok')" 0
 # ---- bzImage, the default machine --------------------------------------------
 
 run "$EXO" run --initrd "$initrd" --kernel-args quiet "$cloud/vmlinuz"
+out=${out//$'\r'/}
 diag "$out" "$err"
 is "bzImage: powers off with status 0" "$status" 0
 point "bzImage: drivers load" "drivers load"
