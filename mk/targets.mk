@@ -49,6 +49,9 @@ install: all install-sdk ## install below PREFIX (default /usr/local)
 	for file in $(wildcard shell/completion/*.bash); do \
 		name=$${file##*/}; install -D -m 644 $$file \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/$${name%.bash} || exit 1; done
+	install -D -m 644 shell/completion/_exo $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_exo
+	install -D -m 644 shell/completion/exo.fish \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/exo.fish
 
 clean: ## remove what was built
 	rm -rf $(BUILD)

@@ -58,10 +58,10 @@ static int run_child(void *opaque)
 	/*
 	 * It gets the streams by message. With copies of them the other end of
 	 * a pipe would not see its end when the program closes it. Standard
-	 * error stays, for a failed assertion.
+	 * error stays, for a failed assertion, and fills their places.
 	 */
-	close(STDIN_FILENO);
-	close(STDOUT_FILENO);
+	dup2(STDERR_FILENO, STDIN_FILENO);
+	dup2(STDERR_FILENO, STDOUT_FILENO);
 	syscall(SYS_close_range, EXO_VMM_KVM_FD + 1, ~0u, 0);
 	execve(c->path, c->argv, no_environment);
 	c->err = -errno;
