@@ -11,10 +11,10 @@ SDK_HEADERS := $(wildcard include/exo/*.h guests/sdk/include/*.h guests/sdk/incl
 
 # The layer below the C library: the program's SSE registers, stack protector
 # and thread pointer are not its own.
-SDK_CFLAGS := $(BASE_CFLAGS) -O2 -fno-pic -fno-pie -ffreestanding -mgeneral-regs-only -mno-red-zone \
-	-fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables -ffunction-sections \
-	-fdata-sections -nostdinc -isystem $(MUSL_INC) -isystem $(CC_INC) -isystem $(KINC) \
-	-Iinclude -Iguests/sdk -Iguests/sdk/posix -Iguests/sdk/drivers -Iguests/sdk/include
+SDK_CFLAGS := $(BASE_CFLAGS) -O2 -fno-pic -fno-pie -ffreestanding -mgeneral-regs-only \
+	-mno-red-zone -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
+	-ffunction-sections -fdata-sections -nostdinc -isystem $(MUSL_INC) -isystem $(CC_INC) \
+	-isystem $(KINC) -Iinclude -Iguests/sdk -Iguests/sdk/posix -Iguests/sdk/drivers -Iguests/sdk/include
 
 $(B)/obj/guests/sdk/%.o: guests/sdk/%.c $(KINC)/.stamp
 	$(call say,SDK,$<)
@@ -41,7 +41,8 @@ $(SDK)/exo.ld: guests/sdk/exo.ld
 	$(Q)mkdir -p $(@D)
 	$(Q)cp $< $@
 
-$(SDK)/bin/exo-mkpt: guests/sdk/tools/exo-mkpt.c guests/sdk/sup.h guests/sdk/sup_int.h include/exo/machine.h
+$(SDK)/bin/exo-mkpt: guests/sdk/tools/exo-mkpt.c guests/sdk/sup.h guests/sdk/sup_int.h \
+		include/exo/machine.h
 	$(call say,TOOL,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(filter-out -MMD -MP,$(TOOL_CFLAGS)) -Iinclude -o $@ $<
@@ -57,7 +58,8 @@ $(SDK)/include/.stamp: $(SDK_HEADERS)
 	$(Q)ln -s /usr/include/x86_64-linux-gnu/asm $(@D)/asm
 	$(Q)touch $@
 
-$(EXO_CC): guests/sdk/tools/exo-cc $(SDK)/libexosdk.a $(SDK)/exo.ld $(SDK)/bin/exo-mkpt $(SDK)/include/.stamp
+$(EXO_CC): guests/sdk/tools/exo-cc $(SDK)/libexosdk.a $(SDK)/exo.ld $(SDK)/bin/exo-mkpt \
+		$(SDK)/include/.stamp
 	$(call say,SDK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)install -m 755 $< $@

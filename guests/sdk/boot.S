@@ -158,19 +158,21 @@ sup_vectors:
 	jb	sup_call
 	jmp	sup_breakpoint
 
-	.irp	vec, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, \
-		25, 26, 27, 28, 29, 30, 31
+	.irp	vec, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, \
+		21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
 	exception \vec
 	.endr
 	interrupt SUP_PEND_TIMER
-	.irp	gsi, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22
+	.irp	gsi, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, \
+		19, 20, 21, 22
 	interrupt SUP_PEND_GSI(\gsi)
 	.endr
 	.rept	SUP_VECTORS - SUP_VEC_GSI - SUP_GSIS /* unused, and the spurious vector */
 	.balign SUP_VECTOR_BYTES
 	iretq
 	.endr
-	.org	sup_vectors + SUP_VECTORS * SUP_VECTOR_BYTES /* fails when a stub outgrew its slot */
+	/* Fails when a stub outgrew its slot. */
+	.org	sup_vectors + SUP_VECTORS * SUP_VECTOR_BYTES
 
 /* The frame: rip 0, cs 8, rflags 16, rsp 24, ss 32. */
 sup_interrupt:

@@ -10,7 +10,7 @@ static __attribute__((noinline)) int deepen(int n)
 
 	depth = n;
 	frame[n % 1000] = 1;
-	return deepen(n + 1) + frame[0];
+	return n < 0 ? 0 : deepen(n + 1) + frame[0];
 }
 
 int main(void)
