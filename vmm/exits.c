@@ -35,7 +35,7 @@ static void handle_mmio(struct vcpu *v)
 		       run->mmio.len))
 		return;
 	say_where(v, where, sizeof(where));
-	vm_end(v->vm, EXO_END_HOLE, 0, "%s %#llx%s: neither memory nor device",
+	vm_end(v->vm, EXO_END_HOLE, 0, "%s 0x%llx%s: neither memory nor device",
 	       run->mmio.is_write ? "write to" : "read of", (unsigned long long)run->mmio.phys_addr,
 	       where);
 }
@@ -84,7 +84,7 @@ static void handle_internal_error(struct vcpu *v)
 		       run->internal.suberror, where);
 	}
 	if (ran_into_hole(v, &rip))
-		vm_end(v->vm, EXO_END_HOLE, 0, "ran at %#llx: neither memory nor device",
+		vm_end(v->vm, EXO_END_HOLE, 0, "ran at 0x%llx: neither memory nor device",
 		       (unsigned long long)rip);
 	if (run->emulation_failure.ndata >= 3 &&
 	    run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES) {
@@ -130,7 +130,7 @@ void vcpu_handle_exit(struct vcpu *v)
 		handle_internal_error(v);
 		return;
 	case KVM_EXIT_FAIL_ENTRY:
-		vm_end(v->vm, EXO_END_ENTRY, 0, "the CPU refused to enter the guest: %#llx",
+		vm_end(v->vm, EXO_END_ENTRY, 0, "the CPU refused to enter the guest: 0x%llx",
 		       (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
 	case KVM_EXIT_HLT: /* not with a local APIC in the kernel, which waits itself */
 		vm_end(v->vm, EXO_END_HALTED, 0, "halted with nothing to wake it");

@@ -51,14 +51,14 @@ static void describe_page_fault(const struct exo_fault *f, const char *where, ch
 	unsigned long long address = f->address;
 
 	if (f->address >= f->stack_guard_lo && f->address < f->stack_guard_hi) {
-		snprintf(line, n, "stack overflow in %s (%s %#llx)", where, what, address);
+		snprintf(line, n, "stack overflow in %s (%s 0x%llx)", where, what, address);
 		return;
 	}
 	if (f->address < NULL_BYTES)
 		kind = "NULL pointer";
 	else if (f->error & PF_PRESENT)
 		kind = f->error & PF_FETCH ? "memory that is not code" : "protected memory";
-	snprintf(line, n, "%s %#llx in %s: %s", what, address, where, kind);
+	snprintf(line, n, "%s 0x%llx in %s: %s", what, address, where, kind);
 }
 
 void platform_describe_fault(const struct exo_fault *f, int program_fd, char *line, size_t n)
@@ -71,7 +71,7 @@ void platform_describe_fault(const struct exo_fault *f, int program_fd, char *li
 	else if (f->kind == EXO_FAULT_EXCEPTION && f->vector == VECTOR_PAGE_FAULT)
 		describe_page_fault(f, where, line, n);
 	else if (f->kind == EXO_FAULT_EXCEPTION)
-		snprintf(line, n, "%s in %s (vector %u, error %#llx)", exception_name(f->vector),
+		snprintf(line, n, "%s in %s (vector %u, error 0x%llx)", exception_name(f->vector),
 			 where, f->vector, (unsigned long long)f->error);
 	else
 		snprintf(line, n, "fault report of unknown kind %u", f->kind);

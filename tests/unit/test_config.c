@@ -1,0 +1,223 @@
+/*
+ * The configuration message (H-34's counterpart): a good one is taken apart, and
+ * each field that is wrong by itself has the whole refused, with no fd left open.
+ */
+#include "config.h"
+
+#include <check.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define FDS 6
+
+static struct exo_vmm_config msg;
+static int fds[EXO_VMM_FDS_MAX];
+static unsigned nfds;
+static struct config config;
+static const char *why;
+
+static unsigned count_fds(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+static void setup(void)
+{
+	memset(&msg, 0, sizeof(msg));
+	msg.h = (struct exo_vmm_header){EXO_VMM_MAGIC, EXO_VMM_CONFIG, sizeof(msg), FDS};
+	msg.ram_bytes = 64 << 20;
+	msg.cpus = 1;
+	msg.program_fd = 0;
+	msg.initrd_fd = EXO_VMM_NO_FD;
+	msg.args_fd = 1;
+	msg.args_bytes = 10;
+	msg.argc = 2;
+	msg.stdin_fd = EXO_VMM_NO_FD;
+	msg.stdout_fd = 2;
+	msg.stderr_fd = 3;
+	msg.ndisks = 2;
+	for (unsigned i = 0; i < 2; i++)
+		msg.disk[i] = (struct exo_vmm_disk){4 + i, i ? EXO_VMM_DISK_RO : 0, 512, "disk"};
+	strcpy(msg.name, "name");
+	nfds = FDS;
+}
+
+static int decode(size_t len)
+{
+	for (unsigned i = 0; i < nfds; i++) {
+		fds[i] = memfd_create("test", MFD_CLOEXEC);
+		ck_assert_int_ge(fds[i], 0);
+	}
+	return config_decode(&config, &msg, len, fds, nfds, &why);
+}
+
+START_TEST(accepted)
+{
+	ck_assert_int_eq(decode(sizeof(msg)), 0);
+	ck_assert_int_eq(config.program_fd, fds[0]);
+	ck_assert_int_eq(config.args_fd, fds[1]);
+	ck_assert_int_eq(config.initrd_fd, -1);
+	ck_assert_int_eq(config.stdin_fd, -1);
+	ck_assert_int_eq(config.stdout_fd, fds[2]);
+	ck_assert_int_eq(config.disk_fd[1], fds[5]);
+	ck_assert_int_eq(config.disk_fd[2], -1);
+	ck_assert_str_eq(config.wire.name, "name");
+}
+END_TEST
+
+static void refused(size_t len)
+{
+	unsigned before = count_fds();
+
+	ck_assert_int_eq(decode(len), -EINVAL);
+	ck_assert_ptr_nonnull(why);
+	ck_assert_ptr_null(strchr(why, '\n'));
+	ck_assert_uint_eq(count_fds(), before);
+}
+
+START_TEST(lengths)
+{
+	static const size_t bad[] = {0, 1, 16, sizeof(msg) - 1, sizeof(msg) + 1, EXO_VMM_MSG_MAX};
+	static uint8_t big[EXO_VMM_MSG_MAX];
+
+	memcpy(big, &msg, sizeof(msg));
+	nfds = 0;
+	ck_assert_int_eq(config_decode(&config, big, bad[_i], fds, 0, &why), -EINVAL);
+}
+END_TEST
+
+/* One 32-bit field at a time. */
+START_TEST(fields)
+{
+	static const struct {
+		size_t off;
+		uint32_t value;
+	} bad[] = {
+#define F(field, value) {offsetof(struct exo_vmm_config, field), value}
+		F(h.magic, 1),
+		F(h.type, EXO_VMM_KILL),
+		F(h.type, 0),
+		F(h.size, sizeof(msg) - 4),
+		F(h.size, 0xffffffff),
+		F(h.nfds, FDS - 1),
+		F(h.nfds, 0xffffffff),
+		F(ram_bytes, 4097),
+		F(ram_bytes, 0),
+		F(ram_bytes, 4096),
+		F(cpus, 0),
+		F(cpus, EXO_VMM_CPUS_MAX + 1),
+		F(cpus, 0xffffffff),
+		F(flags, 1u << 31),
+		F(flags, 64),
+		F(boot_flags, EXO_BOOT_MSI_EDGE), /* ours to say */
+		F(boot_flags, 1u << 31),
+		F(reserved, 1),
+		F(program_fd, EXO_VMM_NO_FD),
+		F(program_fd, FDS),
+		F(program_fd, 1), /* twice */
+		F(args_fd, EXO_VMM_NO_FD),
+		F(args_fd, 0x80000000),
+		F(stdout_fd, 3),
+		F(stdout_fd, EXO_VMM_NO_FD), /* one is left over */
+		F(initrd_fd, 32),
+		F(args_bytes, EXO_VMM_ARGS_MAX + 1),
+		F(args_bytes, 1), /* fewer bytes than strings */
+		F(argc, 0xffffffff),
+		F(envc, 9),
+		F(envc, 0xfffffffe),
+		F(tty_rows, 0x10000),
+		F(tty_cols, 0xffffffff),
+		F(ndisks, EXO_VMM_DISKS_MAX + 1),
+		F(ndisks, 0xffffffff),
+		F(ndisks, 3),
+		F(disk[0].flags, 2),
+		F(disk[0].bytes, 0),
+		F(disk[0].bytes, 511),
+		F(disk[1].fd, EXO_VMM_NO_FD),
+		F(disk[1].fd, 4),
+#undef F
+	};
+
+	ck_assert_uint_lt(_i, sizeof(bad) / sizeof(bad[0]));
+	memcpy((char *)&msg + bad[_i].off, &bad[_i].value, 4);
+	refused(sizeof(msg));
+}
+END_TEST
+
+START_TEST(large_fields)
+{
+	msg.ram_bytes = 1ull << 63;
+	refused(sizeof(msg));
+	setup();
+	msg.disk[0].bytes = 1ull << 63;
+	refused(sizeof(msg));
+}
+END_TEST
+
+START_TEST(text_without_end)
+{
+	memset(msg.name, 'x', sizeof(msg.name));
+	refused(sizeof(msg));
+	setup();
+	memset(msg.cmdline, 'x', sizeof(msg.cmdline));
+	refused(sizeof(msg));
+	setup();
+	memset(msg.disk[0].name, 'x', sizeof(msg.disk[0].name));
+	refused(sizeof(msg));
+}
+END_TEST
+
+/* Every bit of the fixed part flipped: taken or refused, but fds never leak. */
+START_TEST(flipped_bits)
+{
+	size_t fixed = offsetof(struct exo_vmm_config, cmdline);
+
+	for (size_t bit = 0; bit < 8 * fixed; bit++) {
+		unsigned before;
+
+		setup();
+		((uint8_t *)&msg)[bit / 8] ^= 1u << bit % 8;
+		before = count_fds();
+		if (decode(sizeof(msg)) == 0) {
+			for (unsigned i = 0; i < nfds; i++)
+				close(fds[i]);
+		}
+		ck_assert_uint_eq(count_fds(), before);
+	}
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("config");
+	TCase *tc = tcase_create("config");
+	SRunner *sr;
+
+	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, accepted);
+	tcase_add_loop_test(tc, lengths, 0, 6);
+	tcase_add_loop_test(tc, fields, 0, 41);
+	tcase_add_test(tc, large_fields);
+	tcase_add_test(tc, text_without_end);
+	tcase_add_test(tc, flipped_bits);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_set_tap(sr, "-");
+	srunner_run_all(sr, CK_SILENT);
+	int failed = srunner_ntests_failed(sr);
+
+	srunner_free(sr);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
