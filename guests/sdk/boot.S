@@ -248,6 +248,9 @@ sup_exception:
 	push	%rax
 	mov	%cr2, %rax
 	mov	%rax, SHARED(FAULT_ADDRESS)
+	mov	SHARED(NO_UPCALL), %eax
+	mov	%eax, SHARED(FAULT_NO_UPCALL)
+	movl	$1, SHARED(NO_UPCALL)
 	pop	%rax
 	push	SHARED(FAULT_STACK)	/* above it, ss is still there */
 	push	$0x202

@@ -116,6 +116,7 @@
 #define SUP_OFF_UPCALL_RIP 0x80
 #define SUP_OFF_UPCALL_RSP 0x88
 #define SUP_OFF_UPCALL_RFLAGS 0x90
+#define SUP_OFF_FAULT_NO_UPCALL 0x98
 #define SUP_OFF_FAULT_VECTOR 0xa0
 #define SUP_OFF_FAULT_ERROR 0xa8
 #define SUP_OFF_FAULT_ADDRESS 0xb0
@@ -157,9 +158,10 @@
  * restore registers, clear no_upcall, `iretq` (it works in ring 3).
  *
  * Fault: an exception in ring 3 arrives at fault_entry likewise, with
- * rsp = fault_stack and in_fault = 1; no_upcall is as it was. While in_fault is set, or
- * with fault_entry 0, the next exception ends the guest with a report. Clear
- * it once fault_* is copied and the fault stack is no longer needed.
+ * rsp = fault_stack, in_fault = 1 and no_upcall = 1; what no_upcall was is in
+ * fault_no_upcall. While in_fault is set, or with fault_entry 0, the next
+ * exception ends the guest with a report. Clear it once fault_* is copied and
+ * the fault stack is no longer needed.
  *
  * Interrupts stay enabled throughout; `pending` is set by ring 0 at any time,
  * so ring 3 clears bits with one atomic instruction.
@@ -176,7 +178,7 @@ struct sup_shared {
 	uint64_t syscall_rsp;
 	uint64_t bounce[5]; /* the stub's scratch */
 	uint64_t upcall_rip, upcall_rsp, upcall_rflags;
-	uint64_t reserved0;
+	uint32_t fault_no_upcall, reserved0;
 	uint64_t fault_vector;
 	uint64_t fault_error;   /* as the CPU pushed it, or 0 */
 	uint64_t fault_address; /* CR2: of this fault if the vector is 14, else of an older one */
@@ -204,6 +206,7 @@ SUP_CHECK(syscall_rsp, SUP_OFF_SYSCALL_RSP);
 SUP_CHECK(bounce, SUP_OFF_BOUNCE);
 SUP_CHECK(upcall_rip, SUP_OFF_UPCALL_RIP);
 SUP_CHECK(upcall_rflags, SUP_OFF_UPCALL_RFLAGS);
+SUP_CHECK(fault_no_upcall, SUP_OFF_FAULT_NO_UPCALL);
 SUP_CHECK(fault_vector, SUP_OFF_FAULT_VECTOR);
 SUP_CHECK(fault_rflags, SUP_OFF_FAULT_RFLAGS);
 SUP_CHECK(facts, SUP_OFF_FACTS);

@@ -12,6 +12,7 @@
 #define GAP (RED_ZONE + 16)
 #define REGS_RIP (16 * 8)
 #define REGS_RSP (18 * 8)
+#define REGS_WORDS 19
 #define THREAD_KSP 0
 #define THREAD_FX 16
 
@@ -76,10 +77,22 @@ entry_upcall:
  * Back to the program with the registers at rsp. no_upcall is cleared first:
  * from then on a diversion may come at any instruction, and finds a context
  * like any other, with nothing of ours at or below rsp - RED_ZONE. Then
- * `pending` is looked at, for what came before the clearing.
+ * `pending` is looked at, for what came before the clearing. When the program's
+ * stack has changed (a signal's frame lies below us), the registers move first.
  */
 	.type leave, @function
 leave:
+	mov REGS_RSP(%rsp), %rdi
+	sub $(GAP + 8 * REGS_WORDS), %rdi
+	cmp %rdi, %rsp
+	je 2f
+	mov %rdi, %rdx
+	mov %rsp, %rsi
+	mov $REGS_WORDS, %ecx
+	cld
+	rep movsq
+	mov %rdx, %rsp
+2:
 	movl $0, %gs:SUP_OFF_NO_UPCALL
 	mov %gs:SUP_OFF_PENDING, %rax
 	test %gs:SUP_OFF_UPCALL_MASK, %rax

@@ -11,10 +11,10 @@
 #include <sys/ucontext.h>
 
 #define SIGNALS 64
-#define BIT(sig) (1ull << ((sig) - 1))
+#define BIT(sig) (1ull << ((sig)-1))
 #define UNBLOCKABLE (BIT(SIGKILL) | BIT(SIGSTOP))
-#define IGNORED_BY_DEFAULT                                                                         \
-	(BIT(SIGCHLD) | BIT(SIGURG) | BIT(SIGWINCH) | BIT(SIGCONT) | BIT(SIGSTOP) | BIT(SIGTSTP) |  \
+#define IGNORED_BY_DEFAULT \
+	(BIT(SIGCHLD) | BIT(SIGURG) | BIT(SIGWINCH) | BIT(SIGCONT) | BIT(SIGSTOP) | BIT(SIGTSTP) | \
 	 BIT(SIGTTIN) | BIT(SIGTTOU))
 
 #define SA_RESTORER_KERNEL 0x04000000ul
@@ -117,10 +117,9 @@ static int take(uint64_t set, int *code)
 
 /* ---- handlers ---------------------------------------------------------- */
 
-static const int greg_order[] = {REG_R15, REG_R14, REG_R13, REG_R12, REG_RBP, REG_RBX,
-				 REG_R11, REG_R10, REG_R9,  REG_R8,  REG_RAX, REG_RCX,
-				 REG_RDX, REG_RSI, REG_RDI, -1,	     REG_RIP, REG_EFL,
-				 REG_RSP};
+static const int greg_order[] = {REG_R15, REG_R14, REG_R13, REG_R12, REG_RBP, REG_RBX, REG_R11,
+				 REG_R10, REG_R9,  REG_R8,  REG_RAX, REG_RCX, REG_RDX, REG_RSI,
+				 REG_RDI, -1,      REG_RIP, REG_EFL, REG_RSP};
 
 _Static_assert(sizeof(greg_order) / sizeof(int) == sizeof(struct regs) / 8, "one for each");
 
@@ -132,13 +131,21 @@ static bool on_altstack(const struct thread *t, uint64_t sp)
 	       sp - lo <= t->altstack.ss_size;
 }
 
-/* Where the frame ends: below the red zone, or on the alternate stack. */
-static uint64_t frame_top(const struct regs *r, const struct action *a)
+/* More than push_frame and what it calls need below its frame address. */
+#define LAYER_SLACK 1024
+
+/*
+ * Where the frame ends: on the alternate stack; or below the red zone, and below
+ * what the layer itself is using of that stack (entry.S: leave moves the registers away).
+ */
+static uint64_t frame_top(const struct regs *r, const struct action *a, uint64_t layer_sp)
 {
 	const struct thread *t = thread_current;
 
 	if (a->flags & SA_ONSTACK && t->altstack.ss_size && !on_altstack(t, r->rsp))
 		return (uintptr_t)t->altstack.ss_sp + t->altstack.ss_size;
+	if ((uintptr_t)r == r->rsp - RED_ZONE - 16 - sizeof(*r))
+		return layer_sp - LAYER_SLACK;
 	return r->rsp - RED_ZONE;
 }
 
@@ -146,7 +153,8 @@ static void push_frame(struct regs *r, int sig, int code, uint64_t address)
 {
 	struct thread *t = thread_current;
 	struct action *a = &actions[sig - 1];
-	uint64_t top = (frame_top(r, a) - 512) & ~63ull, *regs = (uint64_t *)r;
+	uint64_t layer_sp = (uintptr_t)__builtin_frame_address(0);
+	uint64_t top = (frame_top(r, a, layer_sp) - 512) & ~63ull, *regs = (uint64_t *)r;
 	struct frame *f = (struct frame *)(uintptr_t)(((top - sizeof(*f)) & ~15ull) - 8);
 
 	memset(f, 0, sizeof(*f));
@@ -242,9 +250,9 @@ struct fault_kind {
 };
 
 static const struct fault_kind fault_kinds[] = {
-	{0, SIGFPE, FPE_INTDIV},   {1, SIGTRAP, TRAP_TRACE},  {3, SIGTRAP, TRAP_BRKPT},
-	{6, SIGILL, ILL_ILLOPN},   {12, SIGBUS, BUS_ADRERR},  {14, SIGSEGV, SEGV_MAPERR},
-	{16, SIGFPE, FPE_FLTINV},  {17, SIGBUS, BUS_ADRALN},  {19, SIGFPE, FPE_FLTINV},
+	{0, SIGFPE, FPE_INTDIV},  {1, SIGTRAP, TRAP_TRACE}, {3, SIGTRAP, TRAP_BRKPT},
+	{6, SIGILL, ILL_ILLOPN},  {12, SIGBUS, BUS_ADRERR}, {14, SIGSEGV, SEGV_MAPERR},
+	{16, SIGFPE, FPE_FLTINV}, {17, SIGBUS, BUS_ADRALN}, {19, SIGFPE, FPE_FLTINV},
 };
 
 static struct fault_kind fault_kind_of(uint64_t vector, uint64_t error)
@@ -286,10 +294,9 @@ static _Noreturn void report_fault(const struct regs *r, int sig, bool in_layer)
 struct regs *signal_fault(struct regs *r)
 {
 	struct fault_kind k = fault_kind_of(sup->fault_vector, sup->fault_error);
-	bool in_layer = sup->no_upcall;
+	bool in_layer = sup->fault_no_upcall;
 	struct regs *copy;
 
-	sup->no_upcall = 1;
 	if (in_layer || is_default(k.sig) || is_ignored(k.sig) ||
 	    thread_current->sig_mask & BIT(k.sig))
 		report_fault(r, k.sig, in_layer);
@@ -409,8 +416,9 @@ long signal_altstack(const stack_t *in, stack_t *old, uint64_t sp)
 
 	if (old) {
 		*old = t->altstack;
-		old->ss_flags = on_altstack(t, sp) ? SS_ONSTACK :
-				t->altstack.ss_size ? 0 : SS_DISABLE;
+		old->ss_flags = on_altstack(t, sp)    ? SS_ONSTACK
+				: t->altstack.ss_size ? 0
+						      : SS_DISABLE;
 	}
 	if (!in)
 		return 0;
