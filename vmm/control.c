@@ -97,7 +97,9 @@ static bool obey(struct vm *vm, const union message *m, size_t len, int fd)
 	case EXO_VMM_SIGNAL:
 		if (len != sizeof(m->signal) || has_fd || !m->signal.signo || m->signal.signo > 63)
 			return false;
-		console_signal(vm->devices.console, m->signal.signo);
+		/* A program that doesn't listen can't have a handler either. */
+		if (!console_signal(vm->devices.console, m->signal.signo))
+			vm_kill(vm, EXO_END_SIGNAL, m->signal.signo, "%s", "");
 		return true;
 	case EXO_VMM_KILL:
 		if (len != sizeof(m->signal) || has_fd)
