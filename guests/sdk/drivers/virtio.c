@@ -106,7 +106,7 @@ static uint64_t parse_number(const char **s)
 	}
 }
 
-/* virtio_mmio.device=SIZE@BASE:IRQ, as Linux documents it. */
+/* virtio_mmio.device=SIZE@BASE:IRQ, as Linux documents it; QEMU adds them behind everything. */
 static void discover_cmdline(const char *s)
 {
 	static const char key[] = "virtio_mmio.device=";
@@ -114,8 +114,6 @@ static void discover_cmdline(const char *s)
 	for (; *s && ndevices < VIRTIO_MAX_DEVICES; s++) {
 		struct virtio_dev *d = &devices[ndevices];
 
-		if (strncmp(s, "-- ", 3) == 0)
-			return;
 		if (strncmp(s, key, sizeof(key) - 1) != 0)
 			continue;
 		for (s += sizeof(key) - 1; *s && *s != '@' && *s != ' '; s++)

@@ -39,7 +39,10 @@ static struct strings strings_of(uint32_t off, uint32_t count)
 	return s;
 }
 
-/* Splits what follows " -- " at spaces, in place of a boot block's arguments. */
+/*
+ * Splits what follows " -- " at spaces, in place of a boot block's arguments. A monitor
+ * that adds its devices to the command line does so at the end: not for the program.
+ */
 static struct strings strings_of_cmdline(char *buf, size_t cap)
 {
 	struct strings s = {.first = buf, .count = 1};
@@ -56,6 +59,8 @@ static struct strings strings_of_cmdline(char *buf, size_t cap)
 		while (*p == ' ')
 			p++;
 		if (!*p)
+			break;
+		if (strncmp(p, "virtio_mmio.device=", 19) == 0)
 			break;
 		while (*p && *p != ' ' && n + 1 < cap)
 			buf[n++] = *p++;
