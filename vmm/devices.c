@@ -269,17 +269,19 @@ int devices_init(struct devices *d, struct vm *vm, const char **what)
 
 /* ---- the end, and statistics ------------------------------------------------------------ */
 
-void devices_kick_all(struct devices *d)
+void devices_hurry(struct devices *d)
 {
-	for (unsigned i = 0; i < d->n; i++) {
-		for (unsigned q = 0; q < d->slot[i].dev->nqueues; q++)
-			vdev_kick(d->slot[i].dev, q);
-	}
+	if (!d->vsock)
+		return;
+	for (unsigned q = 0; q < d->vsock->nqueues; q++)
+		vdev_kick(d->vsock, q);
 }
 
-bool devices_pending(struct devices *d)
+bool devices_pending(struct devices *d, bool patient)
 {
-	return d->vsock && vsock_pending(d->vsock);
+	bool output = d->console && !console_drain(d->console);
+
+	return output || (patient && d->vsock && vsock_pending(d->vsock));
 }
 
 void devices_stages(struct devices *d, _Atomic uint64_t *stage_ns)

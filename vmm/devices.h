@@ -61,10 +61,13 @@ void devices_promote(struct devices *d);
 /* A slot's timer is due. Event loop. */
 void devices_timer(struct devices *d, unsigned slot);
 
-/* Lets the devices look once more at what the guest left in their queues. */
-void devices_kick_all(struct devices *d);
-/* Has the guest sent something that the host has not taken yet? */
-bool devices_pending(struct devices *d);
+/* The guest has ended: takes what it left in its queues for others to read. */
+void devices_hurry(struct devices *d);
+/*
+ * Is there output or, if patient, data on connections that the guest has sent and
+ * the host has not taken yet? Tries to be rid of it.
+ */
+bool devices_pending(struct devices *d, bool patient);
 
 /* EXO_STAGE_DRIVER and EXO_STAGE_OUTPUT. */
 void devices_stages(struct devices *d, _Atomic uint64_t *stage_ns);

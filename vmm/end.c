@@ -1,8 +1,9 @@
 /*
  * The guest's end: the message to the shell, then the process's exit, which takes
  * the VM along. Whoever decides it first, vCPU thread or event loop, is the one
- * that counts. Data that the guest has sent into a connection is still
- * delivered, by the event loop, if the host takes it within DRAIN_NS.
+ * that counts. What the guest has written is still delivered, by the event loop:
+ * output however long its reader takes, as with a process, whose last write
+ * would wait as well; data on connections if it is taken within DRAIN_NS.
  */
 #include "vm.h"
 
@@ -91,7 +92,7 @@ static _Noreturn void wait_for_exit(struct vm *vm)
 _Noreturn void vm_end(struct vm *vm, enum exo_end reason, unsigned status, const char *fmt, ...)
 {
 	uint64_t not_yet = 0;
-	bool first;
+	bool first, pending;
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -99,10 +100,11 @@ _Noreturn void vm_end(struct vm *vm, enum exo_end reason, unsigned status, const
 	va_end(ap);
 	if (!first)
 		wait_for_exit(vm);
-	devices_kick_all(&vm->devices);
+	devices_hurry(&vm->devices);
+	pending = vm->started && devices_pending(&vm->devices, true);
 	if (vm->config.wire.flags & EXO_VMM_TIMINGS)
 		devices_stages(&vm->devices, vm->stage_ns);
-	if (!vm->started || !devices_pending(&vm->devices))
+	if (!pending)
 		finish(vm);
 	atomic_compare_exchange_strong(&vm->drain_until_ns, &not_yet, vm_now_ns() + DRAIN_NS);
 	timers_set(&vm->devices.timers, TIMER_END, 1);
@@ -120,15 +122,21 @@ void vm_kill(struct vm *vm, enum exo_end reason, unsigned status, const char *fm
 	if (first)
 		finish(vm);
 	/* It is ending: not much longer. */
+	vm->killed = true;
 	vm->drain_until_ns = vm_now_ns() + KILL_NS;
 	timers_set(&vm->devices.timers, TIMER_END, vm->drain_until_ns);
 }
 
 void vm_end_poll(struct vm *vm)
 {
-	if (!vm->drain_until_ns)
+	uint64_t until = vm->drain_until_ns;
+	bool patient;
+
+	if (!until)
 		return;
-	if (!devices_pending(&vm->devices) || vm_now_ns() >= vm->drain_until_ns)
+	patient = vm_now_ns() < until;
+	if (vm->killed ? !patient : !devices_pending(&vm->devices, patient))
 		finish(vm);
-	timers_set(&vm->devices.timers, TIMER_END, vm->drain_until_ns);
+	if (patient)
+		timers_set(&vm->devices.timers, TIMER_END, until);
 }

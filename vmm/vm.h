@@ -59,6 +59,7 @@ struct vm {
 	_Atomic bool ending;
 	struct exo_vmm_ended ended;
 	_Atomic uint64_t drain_until_ns;  /* 0: not draining; set before the loop is woken */
+	bool killed;                      /* while it was ending; main thread */
 	uint64_t watch_ns, watch_step_ns; /* watchdog.c, main thread */
 	_Atomic uint64_t stage_ns[EXO_STAGES];
 };
