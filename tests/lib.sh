@@ -56,12 +56,18 @@ tap_done() {
 }
 
 # Each line of the arguments (or of stdin when there are none) as a comment.
+# Plain bash here and below: starting tools is slow in the nested machine.
 diag() {
+	local line text
 	if [ $# -gt 0 ]; then
-		printf '%s\n' "$*" | sed 's/^/# /'
+		text=$*
 	else
-		sed 's/^/# /'
+		IFS= read -r -d '' text
+		text=${text%$'\n'}
 	fi
+	while IFS= read -r line; do
+		echo "# $line"
+	done <<<"$text"
 }
 
 ok() {
@@ -101,15 +107,18 @@ is() {
 	fi
 }
 
-# like NAME GOT REGEX (extended)
+# like NAME GOT REGEX: a line of it matches (extended).
 like() {
-	if printf '%s\n' "$2" | grep -Eq -- "$3"; then
-		ok "$1"
-	else
-		not_ok "$1"
-		diag "got:        $2"
-		diag "wanted: /$3/"
-	fi
+	local line
+	while IFS= read -r line; do
+		if [[ $line =~ $3 ]]; then
+			ok "$1"
+			return
+		fi
+	done <<<"$2"
+	not_ok "$1"
+	diag "got:        $2"
+	diag "wanted: /$3/"
 }
 
 # check NAME COMMAND…: the command succeeds; its output is shown when not.
@@ -122,7 +131,7 @@ check() {
 		ok "$name"
 	else
 		not_ok "$name" "exit status $status: $*"
-		[ -z "$text" ] || printf '%s\n' "$text" | tail -n 40 | diag
+		[ -z "$text" ] || diag "$(tail -n 40 <<<"$text")"
 	fi
 }
 
@@ -139,8 +148,7 @@ run_timeout() {
 run() {
 	run_timeout "${RUN_SECONDS:-20}" "$@" >"$TMP/.out" 2>"$TMP/.err"
 	status=$?
-	out=$(tr -d '\0' <"$TMP/.out")
-	err=$(tr -d '\0' <"$TMP/.err")
+	{ out=$(<"$TMP/.out") && err=$(<"$TMP/.err"); } 2>/dev/null # NULs are dropped
 }
 
 # wait_for SECONDS COMMAND…: tries again every 20 ms until it succeeds.
