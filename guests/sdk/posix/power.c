@@ -4,6 +4,8 @@
  */
 #include "posix.h"
 
+#include "../drivers/vsock.h"
+
 #define EXIT_KEY "exo.exit="
 
 static volatile uint32_t *plat32(unsigned reg)
@@ -54,6 +56,7 @@ static _Noreturn void end_by_port(int status)
 void power_exit(int status)
 {
 	tty_flush();
+	vsock_flush();
 	if (facts->platform)
 		*plat32(EXO_PLAT_EXIT) = (uint32_t)status & 0xff;
 	end_by_port(status & 0xff);

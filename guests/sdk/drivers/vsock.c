@@ -1,0 +1,229 @@
+#include "vsock.h"
+
+#include "virtio.h"
+
+#include "../posix/posix.h"
+
+#include <linux/virtio_ids.h>
+
+enum { RX, TX, EVENT, QUEUES };
+
+#define RX_BUFFERS 16
+#define TX_RING 64
+#define TX_DATA 16     /* slots with room for a payload */
+#define TX_CONTROL 32  /* slots for a header alone */
+#define EVENT_BUFFERS 2
+#define HDR sizeof(struct virtio_vsock_hdr)
+#define SLOT_BYTES ((VSOCK_PACKET_BYTES + HDR + 63) & ~63ull)
+#define FLUSH_NS NS_PER_S
+
+static struct {
+	bool tried;
+	struct virtio_dev *dev;
+	uint32_t cid;
+	struct virtq q[QUEUES];
+	uint8_t *rx, *tx;            /* SLOT_BYTES each buffer */
+	uint8_t rx_by_head[RX_BUFFERS];
+	uint8_t tx_by_head[TX_RING]; /* data slot, or TX_DATA + control slot */
+	uint64_t tx_free;            /* bit n: data slot n, bit TX_DATA + n: control slot n */
+	struct virtio_vsock_hdr control[TX_CONTROL];
+	struct virtio_vsock_event event[EVENT_BUFFERS];
+	bool draining;
+} vs;
+
+static uint8_t rings[VIRTQ_SPACE(RX_BUFFERS) + VIRTQ_SPACE(TX_RING) + VIRTQ_SPACE(EVENT_BUFFERS)]
+	__attribute__((aligned(VIRTQ_ALIGN)));
+
+static void post_rx(unsigned i)
+{
+	struct virtq_buf b = {vs.rx + i * SLOT_BYTES, SLOT_BYTES};
+	int head = virtq_add(&vs.q[RX], &b, 0, 1);
+
+	if (head >= 0)
+		vs.rx_by_head[head] = (uint8_t)i;
+}
+
+static void post_event(unsigned i)
+{
+	struct virtq_buf b = {&vs.event[i], sizeof(vs.event[i])};
+
+	virtq_add(&vs.q[EVENT], &b, 0, 1);
+}
+
+static void reclaim(void)
+{
+	uint32_t len;
+	int head;
+
+	while ((head = virtq_pop(&vs.q[TX], &len)) >= 0)
+		vs.tx_free |= 1ull << vs.tx_by_head[head];
+}
+
+static void on_interrupt(void *arg)
+{
+	virtio_ack(vs.dev);
+	vsock_drain();
+	reclaim();
+	thread_wake(&vs);
+}
+
+static void init_rings(bool event_idx)
+{
+	uint8_t *at = rings;
+
+	virtq_init(&vs.q[RX], RX, at, RX_BUFFERS, event_idx);
+	at += VIRTQ_SPACE(RX_BUFFERS);
+	virtq_init(&vs.q[TX], TX, at, TX_RING, event_idx);
+	at += VIRTQ_SPACE(TX_RING);
+	virtq_init(&vs.q[EVENT], EVENT, at, EVENT_BUFFERS, event_idx);
+	for (unsigned i = 0; i < RX_BUFFERS; i++)
+		post_rx(i);
+	for (unsigned i = 0; i < EVENT_BUFFERS; i++)
+		post_event(i);
+	virtq_irq_on(&vs.q[RX]);
+	virtq_irq_on(&vs.q[EVENT]);
+	vs.tx_free = (1ull << (TX_DATA + TX_CONTROL)) - 1;
+}
+
+bool vsock_ready(void)
+{
+	struct virtq *all[] = {&vs.q[RX], &vs.q[TX], &vs.q[EVENT]};
+	uint64_t cid;
+
+	if (vs.tried)
+		return vs.dev != NULL;
+	vs.tried = true;
+	vs.dev = virtio_find(VIRTIO_ID_VSOCK, 0);
+	if (!vs.dev)
+		return false;
+	vs.rx = mem_pages(RX_BUFFERS * SLOT_BYTES);
+	vs.tx = mem_pages(TX_DATA * SLOT_BYTES);
+	if (!vs.rx || !vs.tx || virtio_negotiate(vs.dev, 1ull << VIRTIO_VSOCK_F_SEQPACKET) < 0) {
+		vs.dev = NULL;
+		return false;
+	}
+	virtio_config_read(vs.dev, 0, &cid, sizeof(cid));
+	vs.cid = (uint32_t)cid;
+	init_rings(vs.dev->features & (1ull << VIRTIO_RING_F_EVENT_IDX));
+	event_on_gsi(vs.dev->gsi, on_interrupt, NULL);
+	virtio_setup_rings(vs.dev, all, QUEUES);
+	return true;
+}
+
+uint32_t vsock_cid(void)
+{
+	return vs.cid;
+}
+
+static int take_slot(uint64_t among)
+{
+	uint64_t mine;
+
+	if (!(vs.tx_free & among))
+		reclaim();
+	mine = vs.tx_free & among;
+	if (!mine)
+		return -1;
+	vs.tx_free &= ~(mine & -mine);
+	return __builtin_ctzll(mine);
+}
+
+static bool enqueue(unsigned slot, const void *p, uint32_t len)
+{
+	struct virtq_buf b = {p, len};
+	int head = virtq_add(&vs.q[TX], &b, 1, 0);
+
+	if (head < 0)
+		return false;
+	vs.tx_by_head[head] = (uint8_t)slot;
+	return true;
+}
+
+int vsock_send(const struct virtio_vsock_hdr *h, const struct iovec *iov, int n, size_t at,
+	       uint32_t len)
+{
+	uint8_t *p;
+	int slot;
+
+	while ((slot = take_slot((1ull << TX_DATA) - 1)) < 0) {
+		if (vs.q[TX].broken)
+			return -EIO;
+		vsock_kick();
+		if (!virtq_irq_on(&vs.q[TX]))
+			thread_sleep_uninterruptible(&vs, DEADLINE_NEVER);
+	}
+	virtq_irq_off(&vs.q[TX]);
+	p = vs.tx + (unsigned)slot * SLOT_BYTES;
+	memcpy(p, h, HDR);
+	iov_from(iov, n, at, p + HDR, len);
+	return enqueue((unsigned)slot, p, (uint32_t)HDR + len) ? 0 : -EIO;
+}
+
+void vsock_kick(void)
+{
+	virtq_kick(vs.dev, &vs.q[TX]);
+}
+
+bool vsock_send_control(const struct virtio_vsock_hdr *h)
+{
+	int slot = take_slot(((1ull << TX_CONTROL) - 1) << TX_DATA);
+
+	if (slot < 0)
+		return false;
+	vs.control[slot - TX_DATA] = *h;
+	if (!enqueue((unsigned)slot, &vs.control[slot - TX_DATA], HDR))
+		return false;
+	vsock_kick();
+	return true;
+}
+
+static void on_rx(unsigned i, uint32_t len)
+{
+	const uint8_t *p = vs.rx + i * SLOT_BYTES;
+	struct virtio_vsock_hdr h;
+
+	if (len < HDR)
+		return;
+	memcpy(&h, p, HDR);
+	if (h.len <= len - HDR)
+		vsock_on_packet(&h, p + HDR, h.len);
+}
+
+void vsock_drain(void)
+{
+	uint32_t len;
+	int head;
+
+	if (!vs.dev || vs.draining)
+		return;
+	vs.draining = true;
+	do {
+		while ((head = virtq_pop(&vs.q[RX], &len)) >= 0) {
+			unsigned i = vs.rx_by_head[head];
+
+			on_rx(i, len);
+			post_rx(i);
+		}
+		while ((head = virtq_pop(&vs.q[EVENT], &len)) >= 0) {
+			vsock_on_reset();
+			post_event((unsigned)head % EVENT_BUFFERS);
+		}
+		virtq_kick(vs.dev, &vs.q[RX]);
+		virtq_kick(vs.dev, &vs.q[EVENT]);
+	} while (virtq_irq_on(&vs.q[RX]) || virtq_irq_on(&vs.q[EVENT]));
+	vs.draining = false;
+}
+
+void vsock_flush(void)
+{
+	uint64_t deadline = clock_ns() + FLUSH_NS;
+
+	if (!vs.dev)
+		return;
+	vsock_kick();
+	while (vs.q[TX].nfree < vs.q[TX].size && !vs.q[TX].broken && clock_ns() < deadline) {
+		if (!virtq_irq_on(&vs.q[TX]))
+			thread_sleep_uninterruptible(&vs, deadline);
+		reclaim();
+	}
+}

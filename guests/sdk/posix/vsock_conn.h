@@ -1,0 +1,79 @@
+/* Sockets of AF_VSOCK: what socket.c (system calls) and vsock_conn.c (protocol) share. */
+#ifndef POSIX_VSOCK_CONN_H
+#define POSIX_VSOCK_CONN_H
+
+#include "files.h"
+
+#include <linux/vm_sockets.h>
+#include <linux/virtio_vsock.h>
+
+#define VSOCK_BACKLOG_MAX 128
+#define VSOCK_RING_BYTES (256u << 10)
+/* What we let the peer send unread. A message takes four bytes more in the ring. */
+#define VSOCK_STREAM_CREDIT VSOCK_RING_BYTES
+#define VSOCK_SEQ_CREDIT (192u << 10)
+
+enum vsock_state {
+	VSOCK_NEW,
+	VSOCK_LISTENING,
+	VSOCK_CONNECTING,
+	VSOCK_CONNECTED,
+	VSOCK_DONE,    /* the peer is gone; unread data may remain */
+	VSOCK_CLOSING, /* no file any more: waits for the peer's RST, then is freed */
+};
+
+struct vsock {
+	struct file file;
+	struct vsock *next; /* all sockets */
+	enum vsock_state state;
+	uint16_t type; /* VIRTIO_VSOCK_TYPE_* */
+	uint32_t local_port; /* 0: not bound */
+	uint32_t peer_port;
+	uint32_t peer_cid;
+	int error;           /* SO_ERROR */
+	bool shut_read, shut_write; /* by us */
+	bool peer_no_send, peer_no_recv;
+
+	/* Receiving. Stream: bytes. Seqpacket: a length word before each message. */
+	uint8_t *ring;
+	uint32_t head, count; /* of the ring */
+	uint32_t open_msg;    /* bytes so far of the message that has no end yet */
+	bool open_started;
+	uint32_t complete;    /* messages that have */
+	uint32_t fwd_cnt, fwd_told;
+
+	/* Sending. */
+	uint32_t tx_cnt, peer_fwd_cnt, peer_buf_alloc;
+
+	uint64_t rcv_timeout_ns, snd_timeout_ns, connect_timeout_ns; /* 0: none */
+	struct timer timer; /* of connecting, of closing */
+
+	/* Listening: connections not accepted yet. */
+	struct vsock *queue_head, *queue_tail, *queue_next, *listener;
+	unsigned queued, backlog;
+};
+
+extern struct vsock *vsock_all;
+
+struct vsock *vsock_new(uint16_t type);
+void vsock_free(struct vsock *s);
+/* A socket bound to the port, connected ones aside. */
+struct vsock *vsock_bound(uint16_t type, uint32_t port);
+int vsock_bind_any(struct vsock *s);
+/* A packet without payload. */
+bool vsock_control(struct vsock *s, uint16_t op, uint32_t flags);
+uint32_t vsock_credit(const struct vsock *s); /* bytes we may send */
+uint32_t vsock_buf_alloc(const struct vsock *s);
+/* The header of a packet with len bytes; counts them as sent. */
+struct virtio_vsock_hdr vsock_header(struct vsock *s, uint16_t op, uint32_t flags, uint32_t len);
+/* Copies out of the ring without taking: bytes copied from `skip` on. */
+uint32_t vsock_ring_peek(const struct vsock *s, uint32_t skip, const struct iovec *iov, int n,
+			 size_t at, uint32_t len);
+/* Takes bytes out of the ring; `payload` of them count as read. */
+void vsock_ring_drop(struct vsock *s, uint32_t len, uint32_t payload);
+uint32_t vsock_ring_word(const struct vsock *s);
+void vsock_connect_timer(struct vsock *s);
+/* The last descriptor is closed. */
+void vsock_close(struct vsock *s);
+
+#endif
