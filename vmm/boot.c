@@ -394,6 +394,38 @@ static int write_linux(struct boot *b, struct boot_entry *entry)
 	return 0;
 }
 
+/* ---- for guests with firmware in mind ------------------------------------------ */
+
+#define RESET_VECTOR 0xffff0ull
+
+/*
+ * Linux with hardware-reduced ACPI and no EFI restarts by jumping to the reset
+ * vector in real mode. What it finds there asks the keyboard controller.
+ */
+static int put_reset_vector(struct boot *b)
+{
+	static const uint8_t code[] = {
+		0xb0, 0xfe, /* mov $0xfe, %al */
+		0xe6, 0x64, /* out %al, $0x64 */
+		0xf4,       /* hlt */
+		0xeb, 0xfd, /* jmp to it */
+	};
+
+	return gmem_write(b->bc->mem, RESET_VECTOR, code, sizeof(code));
+}
+
+static int write_firmware(struct boot *b)
+{
+	const struct boot_config *bc = b->bc;
+	int err = acpi_write(bc->mem, bc->cpus, bc->device, bc->ndevices, &b->rsdp);
+
+	if (!err)
+		err = put_reset_vector(b);
+	if (err)
+		image_say(b->why, "ACPI tables: %s", strerror(-err));
+	return err;
+}
+
 /* ---- all of it ----------------------------------------------------------------- */
 
 static int place_initrd(struct boot *b)
@@ -437,14 +469,9 @@ int boot_write(const struct boot_config *bc, struct boot_entry *entry, char why[
 	err = cmdline_make(&b);
 	if (!err)
 		err = place_initrd(&b);
+	if (!err && !bc->image->is_sdk)
+		err = write_firmware(&b);
 	if (err)
 		return err;
-	if (!bc->image->is_sdk) {
-		err = acpi_write(bc->mem, bc->cpus, bc->device, bc->ndevices, &b.rsdp);
-		if (err) {
-			image_say(why, "ACPI tables: %s", strerror(-err));
-			return err;
-		}
-	}
 	return entry->long_mode ? write_linux(&b, entry) : write_pvh(&b, entry);
 }

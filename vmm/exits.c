@@ -11,7 +11,11 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#define PORT_KEYBOARD 0x64 /* status and commands */
+#define KEYBOARD_RESET 0xfe
 #define PORT_CMOS_DATA 0x71
+#define PORT_RESET 0xcf9
+#define RESET_CPU 4u
 
 /* " at rip …", or nothing if the registers can't be had. */
 static void say_where(const struct vcpu *v, char *text, size_t bytes)
@@ -40,20 +44,32 @@ static void handle_mmio(struct vcpu *v)
 	       where);
 }
 
+/* What kernels do to restart a PC: the keyboard controller's pulse, the chipset's register. */
+static bool asks_for_reset(uint16_t port, uint8_t value)
+{
+	return (port == PORT_KEYBOARD && value == KEYBOARD_RESET) ||
+	       (port == PORT_RESET && (value & RESET_CPU));
+}
+
 /*
- * There are no ports: reads give all ones as an empty bus does, but for the
- * CMOS clock, where an update-in-progress bit would make Linux wait.
+ * There are no devices at ports, only ways to end: reads give all ones as an
+ * empty bus does, but for the CMOS clock, where an update-in-progress bit would
+ * make Linux wait, and the keyboard controller, which is never busy.
  */
 static void handle_io(struct vcpu *v)
 {
 	const struct kvm_run *run = v->run;
 	size_t bytes = (size_t)run->io.size * run->io.count;
+	uint8_t *data = (uint8_t *)v->run + run->io.data_offset;
+	uint16_t port = run->io.port;
 
-	if (run->io.direction != KVM_EXIT_IO_IN || run->io.data_offset > v->vm->kvm.run_bytes ||
+	if (run->io.data_offset > v->vm->kvm.run_bytes ||
 	    bytes > v->vm->kvm.run_bytes - run->io.data_offset)
 		return;
-	memset((uint8_t *)v->run + run->io.data_offset, run->io.port == PORT_CMOS_DATA ? 0 : 0xff,
-	       bytes);
+	if (run->io.direction == KVM_EXIT_IO_IN)
+		memset(data, port == PORT_CMOS_DATA || port == PORT_KEYBOARD ? 0 : 0xff, bytes);
+	else if (bytes == 1 && asks_for_reset(port, *data))
+		vm_end(v->vm, EXO_END_RESET, 0, "%s", "");
 }
 
 /* Did the CPU try to run where there is no memory? KVM calls that an emulation failure. */

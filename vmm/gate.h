@@ -26,6 +26,14 @@ static inline void gate_open(struct gate *g, unsigned phase)
 	pthread_mutex_unlock(&g->lock);
 }
 
+static inline void gate_add(struct gate *g)
+{
+	pthread_mutex_lock(&g->lock);
+	g->phase++;
+	pthread_cond_broadcast(&g->cond);
+	pthread_mutex_unlock(&g->lock);
+}
+
 static inline void gate_wait(struct gate *g, unsigned phase)
 {
 	pthread_mutex_lock(&g->lock);

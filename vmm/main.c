@@ -27,6 +27,7 @@ static struct vm vm = {
 	.kvm = {.sys_fd = EXO_VMM_KVM_FD, .fd = -1},
 	.sock_fd = EXO_VMM_SOCKET_FD,
 	.created = GATE_INITIALIZER,
+	.prepared = GATE_INITIALIZER,
 	.gate = GATE_INITIALIZER,
 	.send_lock = PTHREAD_MUTEX_INITIALIZER,
 	.end_lock = PTHREAD_MUTEX_INITIALIZER,
@@ -77,10 +78,22 @@ static void get_config(void)
 	if (config_decode(&vm.config, &packet, (size_t)n, fds, nfds, &why))
 		vm_end(&vm, EXO_END_CONFIG, 0, "%s", why);
 	vm.cpus = vm.config.wire.cpus;
+	vm.platform.program_fd = vm.config.program_fd;
 	vm_stage(&vm, EXO_STAGE_CONFIG);
 }
 
-/* The program's headers first: what the vCPUs are told depends on them. */
+static int set_ram(void)
+{
+	int err = 0;
+
+	for (unsigned i = 0; !err && i < vm.mem.nregions; i++) {
+		const struct gmem_region *r = &vm.mem.region[i];
+
+		err = kvm_set_ram(&vm.kvm, i, r->base, r->host, r->size);
+	}
+	return err;
+}
+
 static void make_memory(void)
 {
 	const struct exo_vmm_config *w = &vm.config.wire;
@@ -91,7 +104,6 @@ static void make_memory(void)
 	    ram_init(&vm.ram, &vm.mem, w->ram_bytes, w->flags & EXO_VMM_HUGEPAGES,
 		     w->flags & EXO_VMM_PREFAULT, why, sizeof(why)))
 		vm_end(&vm, EXO_END_CONFIG, 0, "%s", why);
-	gate_open(&vm.gate, VM_MEMORY);
 }
 
 static void load_program(void)
@@ -119,7 +131,10 @@ static void load_program(void)
 
 	if (load_image(&vm.image, vm.config.program_fd, &vm.mem, why))
 		vm_end(&vm, EXO_END_CONFIG, 0, "%s", why);
-	gate_wait(&vm.created, VM_CREATED);
+	gate_wait(&vm.created, 1);
+	must(set_ram(), "giving the VM its memory");
+	vm_stage(&vm, EXO_STAGE_MEMORY);
+	must(vcpu_adjust(&vm), "setting up the CPUs");
 	bc.tsc_hz = vm.tsc_hz;
 	bc.wall_ns = vm.wall_ns;
 	bc.wall_tsc = vm.wall_tsc;
@@ -134,16 +149,10 @@ static void load_program(void)
 static void make_devices(void)
 {
 	const char *what;
-	int err;
+	int err = devices_init(&vm.devices, &vm, &what);
 
-	must(loop_init(&vm.loop), "event loop");
-	err = devices_init(&vm.devices, &vm, &what);
 	if (err)
 		vm_end(&vm, EXO_END_HOST, 0, "%s: %s", what, strerror(-err));
-	bus_add(&vm.bus, EXO_PLATFORM_GPA, EXO_MMIO_STRIDE, &platform_handler, &vm.platform);
-	bus_add(&vm.bus, EXO_MMIO_BASE, EXO_MMIO_SLOTS * EXO_MMIO_STRIDE, &devices_handler,
-		&vm.devices);
-	bus_add(&vm.bus, EXO_IOAPIC_GPA, EXO_MMIO_STRIDE, &ioapic_handler, &vm.ioapic);
 	must(fcntl(vm.sock_fd, F_SETFL, O_NONBLOCK) ? -errno : 0, "control socket");
 	must(loop_add(&vm.loop, vm.sock_fd, EPOLLIN, control_receive, &vm), "control socket");
 	vm_stage(&vm, EXO_STAGE_DEVICES);
@@ -181,14 +190,20 @@ static void on_timer(void *opaque)
 		timers_set(&vm.devices.timers, TIMER_WATCHDOG, watchdog_poll(&vm, now));
 }
 
+/* All that does not depend on the configuration, while the VM is being created. */
 static void join_parts(void)
 {
 	static const struct ioapic_ops ioapic_ops = {.send = on_message};
 	static const struct platform_ops platform_ops = {.end = on_end, .access = on_access};
 
-	ioapic_init(&vm.ioapic, &ioapic_ops, NULL);
-	vm.platform = (struct platform){&platform_ops, NULL, &vm.mem, vm.config.program_fd};
+	must(loop_init(&vm.loop), "event loop");
 	loop_on_timer(&vm.loop, on_timer, NULL);
+	ioapic_init(&vm.ioapic, &ioapic_ops, NULL);
+	vm.platform = (struct platform){&platform_ops, NULL, &vm.mem, -1};
+	bus_add(&vm.bus, EXO_PLATFORM_GPA, EXO_MMIO_STRIDE, &platform_handler, &vm.platform);
+	bus_add(&vm.bus, EXO_MMIO_BASE, EXO_MMIO_SLOTS * EXO_MMIO_STRIDE, &devices_handler,
+		&vm.devices);
+	bus_add(&vm.bus, EXO_IOAPIC_GPA, EXO_MMIO_STRIDE, &ioapic_handler, &vm.ioapic);
 }
 
 /* ---- the guest's life ---------------------------------------------------------- */
@@ -214,14 +229,14 @@ int main(void)
 	must(sandbox_begin(EXO_VMM_KVM_FD + 1), "sandbox");
 	must(watchdog_init(), "signals");
 	must(vcpu_start(&vm.vcpu[0], &vm, 0), "starting a thread");
+	join_parts();
+	sandbox_confine();
 	get_config();
 	for (unsigned i = 1; i < vm.cpus; i++)
 		must(vcpu_start(&vm.vcpu[i], &vm, i), "starting a thread");
 	make_memory();
 	make_devices();
-	join_parts();
 	load_program();
-	sandbox_confine();
 	must(sandbox_seal(SANDBOX_MAIN), "sandbox");
 	vm_stage(&vm, EXO_STAGE_SANDBOX);
 	start_guest();

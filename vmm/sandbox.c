@@ -47,19 +47,6 @@ int sandbox_begin(int keep_fds)
 	return 0;
 }
 
-void sandbox_confine(void)
-{
-	/*
-	 * A directory without anything that can be opened, and nowhere to go up
-	 * to: it lists our own fds and goes away with us.
-	 */
-	if (chroot("/proc/self/fdinfo") && chroot("/var/empty"))
-		return;
-	if (chdir("/"))
-		return;
-	(void)unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS);
-}
-
 static int drop_privileges(void)
 {
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -73,6 +60,18 @@ static int drop_privileges(void)
 			return -errno;
 	}
 	return syscall(SYS_capset, &head, none) ? -errno : 0;
+}
+
+void sandbox_confine(void)
+{
+	/*
+	 * A directory without anything that can be opened, and nowhere to go up
+	 * to: it lists our own fds and goes away with us.
+	 */
+	if (chroot("/proc/self/fdinfo") == 0 || chroot("/var/empty") == 0)
+		(void)!chdir("/");
+	(void)unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS);
+	(void)drop_privileges(); /* sandbox_seal looks at the result */
 }
 
 int sandbox_seal(enum sandbox_thread thread)

@@ -17,8 +17,9 @@ enum sandbox_thread { SANDBOX_MAIN, SANDBOX_VCPU };
 int sandbox_begin(int keep_fds);
 
 /*
- * An empty root directory for the process and, where it is allowed, namespaces of
- * its own for the calling thread. Best effort: the filter does not need them.
+ * An empty root directory for the process; for the calling thread and those it
+ * starts: namespaces of its own where they are allowed, no capabilities, and if
+ * root, another user. Best effort: the filter does not need them.
  */
 void sandbox_confine(void);
 

@@ -66,29 +66,13 @@ static void measure_tsc(struct vcpu *v)
 	v->vm->wall_tsc = m.entry[0].data;
 }
 
-static int set_ram(const struct vm *vm)
+/* Most guests are the SDK's, and it is not known yet what this one is; see vcpu_adjust. */
+static int set_sdk_cpuid(struct vcpu *v)
 {
-	int err = 0;
-
-	for (unsigned i = 0; !err && i < vm->mem.nregions; i++) {
-		const struct gmem_region *r = &vm->mem.region[i];
-
-		err = kvm_set_ram(&vm->kvm, i, r->base, r->host, r->size);
-	}
-	return err;
-}
-
-static int set_cpuid(struct vcpu *v)
-{
-	const struct vm *vm = v->vm;
 	struct cpuid c;
-	int err = 0;
 
-	if (vm->image.is_sdk)
-		cpuid_make_sdk(&c);
-	else
-		err = cpuid_make_full(&c, &vm->kvm, (uint32_t)(vm->tsc_hz / 1000));
-	return err ? err : cpuid_apply(&c, v->fd, v->index, vm->cpus);
+	cpuid_make_sdk(&c);
+	return cpuid_apply(&c, v->fd, v->index, 1);
 }
 
 /* What firmware would have set and Linux expects: memory is cached, rep movs fast. */
@@ -127,21 +111,35 @@ static void prepare(struct vcpu *v)
 		must(v, create(v), "creating a CPU");
 		measure_tsc(v);
 		vm_stage(vm, EXO_STAGE_VM);
-		gate_open(&vm->created, VM_CREATED);
-		gate_wait(&vm->gate, VM_MEMORY);
-		must(v, set_ram(vm), "giving the VM its memory");
-		vm_stage(vm, EXO_STAGE_MEMORY);
-	} else {
-		gate_wait(&vm->created, VM_CREATED);
-		must(v, create(v), "creating a CPU");
-		gate_wait(&vm->gate, VM_MEMORY);
-	}
-	must(v, set_cpuid(v), "setting CPUID");
-	if (!vm->image.is_sdk)
-		must(v, set_msrs(v), "setting MSRs");
-	if (v->index == 0)
+		gate_open(&vm->created, 1);
 		must(v, get_sregs(v), "reading registers");
+	} else {
+		gate_wait(&vm->created, 1);
+		must(v, create(v), "creating a CPU");
+	}
+	must(v, set_sdk_cpuid(v), "setting CPUID");
+	gate_add(&vm->prepared);
 	must(v, sandbox_seal(SANDBOX_VCPU), "sandbox");
+}
+
+int vcpu_adjust(struct vm *vm)
+{
+	struct cpuid c;
+	int err = 0;
+
+	if (vm->image.is_sdk && vm->cpus == 1)
+		return 0;
+	gate_wait(&vm->prepared, vm->cpus);
+	if (vm->image.is_sdk)
+		cpuid_make_sdk(&c);
+	else
+		err = cpuid_make_full(&c, &vm->kvm, (uint32_t)(vm->tsc_hz / 1000));
+	for (unsigned i = 0; !err && i < vm->cpus; i++) {
+		err = cpuid_apply(&c, vm->vcpu[i].fd, i, vm->cpus);
+		if (!err && !vm->image.is_sdk)
+			err = set_msrs(&vm->vcpu[i]);
+	}
+	return err;
 }
 
 /* ---- running -------------------------------------------------------------------- */

@@ -31,6 +31,12 @@ struct vcpu {
  */
 int vcpu_start(struct vcpu *v, struct vm *vm, unsigned index);
 
+/*
+ * Gives the vCPUs what depends on the configuration and the program: CPUID, and
+ * MSRs if it is not the SDK's. Main thread, before VM_RUN. 0 or -errno.
+ */
+int vcpu_adjust(struct vm *vm);
+
 /* Carries out why KVM_RUN returned 0. Its own thread. See exits.c. */
 void vcpu_handle_exit(struct vcpu *v);
 

@@ -5,7 +5,7 @@
  * Threads: the main thread builds the machine and then runs the event loop;
  * vCPU n has a thread of its own. The first vCPU's thread also creates the VM,
  * while the main thread still gets the configuration and loads the program;
- * `gate` puts the steps in order. What a step has set up is read-only in the
+ * the gates put the steps in order. What a step has set up is read-only in the
  * phases after it, unless its own header says how it is locked.
  */
 #ifndef VM_H
@@ -24,10 +24,8 @@
 #include "vcpu.h"
 
 enum vm_phase {
-	VM_CREATED = 1, /* by the first vCPU's thread: kvm, tsc_* */
-	VM_MEMORY,      /* by the main thread: config, image, ram, mem */
-	VM_RUN,         /* by the main thread: everything; the guest may run */
-	VM_NEVER,       /* to wait for the process's end */
+	VM_RUN = 1, /* the guest may run */
+	VM_NEVER,   /* to wait for the process's end */
 };
 
 struct vm {
@@ -48,8 +46,9 @@ struct vm {
 	struct vcpu vcpu[EXO_VMM_CPUS_MAX];
 	uint64_t tsc_hz, wall_ns, wall_tsc; /* of the first vCPU; 0: unknown */
 
-	struct gate created; /* VM_CREATED is not part of the main thread's sequence */
-	struct gate gate;
+	struct gate created;  /* 1: by the first vCPU's thread: kvm, vcpu[0], tsc_hz, wall_* */
+	struct gate prepared; /* how many vCPUs exist and have their first settings */
+	struct gate gate;     /* enum vm_phase, by the main thread */
 	pthread_mutex_t
 		send_lock;    /* one message at a time; held from VM_RUN until STARTED is sent */
 	_Atomic bool started; /* the vCPUs run */
