@@ -129,7 +129,9 @@ static int64_t sup_call_irq(uint64_t gsi, uint64_t b, uint64_t c)
 		return -EINVAL;
 	if (sup.timer == TIMER_UNKNOWN)
 		lapic_setup();
-	ioapic_write(0x11 + 2 * (uint32_t)gsi, sup.apic_id << 24);
+	/* After reset the destination is CPU 0: two exits less. */
+	if (sup.apic_id)
+		ioapic_write(0x11 + 2 * (uint32_t)gsi, sup.apic_id << 24);
 	ioapic_write(0x10 + 2 * (uint32_t)gsi, SUP_VEC_GSI + (uint32_t)gsi);
 	return SUP_PEND_GSI((int64_t)gsi);
 }
