@@ -60,4 +60,11 @@ point "bzImage: drivers load" "drivers load"
 point "bzImage: rng" "rng gives bytes that differ"
 is "bzImage: nothing failed" "$(printf '%s\n' "$out" | grep -c '^not ok')" 0
 
+# ---- no initrd: a panic, and panic=-1 says restart at once ---------------------
+
+run "$EXO" run --json-status "$TMP/status" --kernel-args "quiet panic=-1" "$cloud/vmlinux"
+like "panic: ends by asking for a reset" "$(cat "$TMP/status")" '"reset"'
+run "$EXO" run --json-status "$TMP/status" --kernel-args "quiet panic=-1 reboot=a" "$cloud/vmlinux"
+like "panic: the same by ACPI" "$(cat "$TMP/status")" '"reset"'
+
 tap_done

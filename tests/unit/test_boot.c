@@ -282,6 +282,8 @@ START_TEST(foreign_guest)
 	ck_assert_uint_eq(start_info()->nr_modules, 0);
 	ck_assert_uint_eq(start_info()->rsdp_paddr, EXO_ACPI_GPA);
 	ck_assert_int_eq(memcmp(at(EXO_ACPI_GPA, 8), "RSD PTR ", 8), 0);
+	/* The reset vector resets, by the keyboard controller. */
+	ck_assert_int_eq(memcmp(at(0xffff0, 7), "\xb0\xfe\xe6\x64\xf4\xeb\xfd", 7), 0);
 }
 END_TEST
 
