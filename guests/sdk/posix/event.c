@@ -5,6 +5,8 @@
  */
 #include "posix.h"
 
+#include "../drivers/console.h"
+
 #define LINES_MAX 16
 #define SLICE_NS (10 * 1000000ull)
 
@@ -56,6 +58,7 @@ void event_idle(void)
 {
 	uint64_t start = clock_ns(), next;
 
+	console_listen(); /* a program that waits must hear signals */
 	if (!sup->pending) {
 		if (run_clocks())
 			return;

@@ -8,6 +8,8 @@
  */
 #include "process.h"
 
+#include "../drivers/console.h"
+
 #include <sys/ucontext.h>
 
 #define SIGNALS 64
@@ -17,7 +19,11 @@
 	(BIT(SIGCHLD) | BIT(SIGURG) | BIT(SIGWINCH) | BIT(SIGCONT) | BIT(SIGSTOP) | BIT(SIGTSTP) | \
 	 BIT(SIGTTIN) | BIT(SIGTTOU))
 
-#define SA_RESTORER_KERNEL 0x04000000ul
+/* Those that a person or the host sends. */
+#define FROM_OUTSIDE                                                                               \
+	(BIT(SIGHUP) | BIT(SIGINT) | BIT(SIGQUIT) | BIT(SIGTERM) | BIT(SIGUSR1) | BIT(SIGUSR2) |    \
+	 BIT(SIGCONT) | BIT(SIGTSTP) | BIT(SIGWINCH))
+
 #define RFLAGS_USER 0xcd5ull /* the arithmetic flags and DF */
 #define FLAG_TF_DF_AC 0x40500ull
 
@@ -319,6 +325,8 @@ long signal_action(int sig, const void *in, void *old, size_t size)
 		memcpy(old, &actions[sig - 1], sizeof(struct action));
 	if (in)
 		memcpy(&actions[sig - 1], in, sizeof(struct action));
+	if (!is_default(sig) && BIT(sig) & FROM_OUTSIDE)
+		console_listen(); /* else the host would end the program by itself */
 	if (is_ignored(sig)) {
 		process_pending &= ~BIT(sig);
 		thread_current->sig_pending &= ~BIT(sig);
