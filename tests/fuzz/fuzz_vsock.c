@@ -25,56 +25,29 @@ enum { RX, TX };
 
 static int peer[PEERS]; /* our ends of the hosts' sockets, -1: none */
 
+/* Connections that exist, or did a while ago: what a good driver would use. */
+#define KNOWN 8
+static struct {
+	uint32_t guest_port, host_port;
+	uint16_t type;
+	bool accept; /* the host asked, the guest has not answered */
+} known[KNOWN];
+static unsigned nknown, opened, asked;
+
+static void know(uint32_t guest_port, uint32_t host_port, uint16_t type, bool accept)
+{
+	known[nknown % KNOWN].guest_port = guest_port;
+	known[nknown % KNOWN].host_port = host_port;
+	known[nknown % KNOWN].type = type;
+	known[nknown++ % KNOWN].accept = accept;
+}
+
 static struct vdev *create(struct fuzz *f)
 {
 	for (unsigned i = 0; i < PEERS; i++)
 		peer[i] = -1;
+	nknown = opened = asked = 0;
 	return vsock_create(&f->d.mem, &f->d.host, VSOCK_GUEST_CID);
-}
-
-static void tx_chain(struct fuzz *f, struct fuzz_chain *c)
-{
-	static const uint16_t ops[] = {
-		VIRTIO_VSOCK_OP_RW,       VIRTIO_VSOCK_OP_RW,
-		VIRTIO_VSOCK_OP_RW,       VIRTIO_VSOCK_OP_REQUEST,
-		VIRTIO_VSOCK_OP_RESPONSE, VIRTIO_VSOCK_OP_SHUTDOWN,
-		VIRTIO_VSOCK_OP_RST,      VIRTIO_VSOCK_OP_CREDIT_UPDATE,
-	};
-	static const uint32_t windows[] = {1u << 20, 1u << 20, 65536, 100};
-	uint8_t what = fuzz_u8(f), who = fuzz_u8(f), credit = fuzz_u8(f);
-	bool opened = who & 1; /* by the host: its ports are counted up */
-	struct virtio_vsock_hdr h = {
-		.src_cid = VSOCK_GUEST_CID,
-		.dst_cid = 2,
-		.src_port = who >> 1 & 3,
-		.dst_port = opened ? EPHEMERAL + (who >> 3 & 7) : 7,
-		.type = (who >> 6 & 1) + 1,
-		.op = ops[what & 7],
-		.flags = what >> 3 & 3,
-		.buf_alloc = windows[credit & 3],
-		.fwd_cnt = credit >> 2 & 1 ? fuzz_u16(f) : 0,
-	};
-
-	if (h.op == VIRTIO_VSOCK_OP_RW)
-		h.len = who >> 7 ? fuzz_u16(f) % (FUZZ_DATA_MAX - HEADER) : what >> 5;
-	c->data_len = HEADER + h.len;
-	if (fuzz_rare(f))
-		fuzz_bytes(f, &h, HEADER);
-	if (fuzz_rare(f))
-		h.op = VIRTIO_VSOCK_OP_CREDIT_REQUEST;
-	if (fuzz_rare(f))
-		h.len = fuzz_u32(f);
-	memcpy(c->data, &h, HEADER);
-	if (fuzz_rare(f))
-		c->data_len = fuzz_u16(f) % FUZZ_DATA_MAX;
-}
-
-static void chain(struct fuzz *f, unsigned q, struct fuzz_chain *c)
-{
-	if (q == TX)
-		tx_chain(f, c);
-	else
-		c->write_len = fuzz_rare(f) ? fuzz_u8(f) % HEADER : HEADER + fuzz_u16(f) % 2048;
 }
 
 /* A connected pair; one end becomes a peer, in the place of an older one. */
@@ -94,7 +67,8 @@ static int host_socket(struct fuzz *f, uint16_t type)
 	return fd[0];
 }
 
-static void answer(struct fuzz *f, uint8_t how)
+/* The owner answers what the guest asked. */
+static void answer(struct fuzz *f)
 {
 	struct exo_vmm_vsock msg;
 	struct drv_event e;
@@ -105,9 +79,9 @@ static void answer(struct fuzz *f, uint8_t how)
 	memcpy(&msg, e.bytes, sizeof(msg));
 	fuzz_check(msg.h.type == EXO_VMM_VSOCK_REQUEST && (msg.type == 1 || msg.type == 2),
 		   "event's type");
-	if (how & 1)
+	if (fuzz_rare(f))
 		msg.id ^= fuzz_u16(f);
-	if (how & 2)
+	if (fuzz_rare(f))
 		vsock_reply(f->d.dev, msg.id, -111, -1);
 	else
 		vsock_reply(f->d.dev, msg.id, 0, host_socket(f, (uint16_t)msg.type));
@@ -120,6 +94,75 @@ static void host_connects(struct fuzz *f, uint8_t how)
 
 	if (vsock_open(f->d.dev, fd, how >> 1 & 3, type, how & 8, 0))
 		close(fd);
+	else
+		know(how >> 1 & 3, EPHEMERAL + opened++, type, true);
+}
+
+/* A packet of a connection that the target knows of. */
+static void known_packet(struct fuzz *f, struct virtio_vsock_hdr *h)
+{
+	static const uint16_t ops[] = {
+		VIRTIO_VSOCK_OP_RW, VIRTIO_VSOCK_OP_RW,       VIRTIO_VSOCK_OP_RW,
+		VIRTIO_VSOCK_OP_RW, VIRTIO_VSOCK_OP_RW,       VIRTIO_VSOCK_OP_CREDIT_UPDATE,
+		VIRTIO_VSOCK_OP_RW, VIRTIO_VSOCK_OP_SHUTDOWN,
+	};
+	uint8_t what = fuzz_u8(f);
+	unsigned i = fuzz_u8(f) % (nknown < KNOWN ? nknown : KNOWN);
+
+	h->src_port = known[i].guest_port;
+	h->dst_port = known[i].host_port;
+	h->type = known[i].type;
+	h->op = known[i].accept ? VIRTIO_VSOCK_OP_RESPONSE : ops[what & 7];
+	known[i].accept = false;
+	if (h->op == VIRTIO_VSOCK_OP_SHUTDOWN && what & 0x40)
+		h->op = VIRTIO_VSOCK_OP_RST;
+	if (h->op == VIRTIO_VSOCK_OP_SHUTDOWN)
+		h->flags = what >> 3 & 3;
+	if (h->op == VIRTIO_VSOCK_OP_RW) {
+		h->flags = what >> 3 & 1; /* the end of a message */
+		h->len = what >> 7 ? FUZZ_DATA_MAX - HEADER - (what & 0x70) : what >> 4;
+	}
+}
+
+static void tx_chain(struct fuzz *f, struct fuzz_chain *c)
+{
+	static const uint32_t windows[] = {1u << 20, 1u << 20, 65536, 100};
+	uint8_t how = fuzz_u8(f);
+	struct virtio_vsock_hdr h = {
+		.src_cid = VSOCK_GUEST_CID,
+		.dst_cid = 2,
+		.src_port = 100 + asked,
+		.dst_port = 7,
+		.type = (how >> 6 & 1) + 1,
+		.op = VIRTIO_VSOCK_OP_REQUEST,
+		.buf_alloc = windows[how >> 4 & 3],
+	};
+
+	answer(f);
+	if (nknown && (how & 7))
+		known_packet(f, &h);
+	else
+		know(100 + asked++, 7, h.type, false);
+	if ((how & 0xf) == 0xf)
+		h.fwd_cnt = fuzz_u16(f);
+	c->data_len = HEADER + h.len;
+	if (fuzz_rare(f))
+		fuzz_bytes(f, &h, HEADER);
+	if (fuzz_rare(f))
+		h.op = fuzz_u8(f);
+	if (fuzz_rare(f))
+		h.len = fuzz_u32(f);
+	memcpy(c->data, &h, HEADER);
+	if (fuzz_rare(f))
+		c->data_len = fuzz_u16(f) % FUZZ_DATA_MAX;
+}
+
+static void chain(struct fuzz *f, unsigned q, struct fuzz_chain *c)
+{
+	if (q == TX)
+		tx_chain(f, c);
+	else
+		c->write_len = fuzz_rare(f) ? fuzz_u8(f) % HEADER : HEADER + fuzz_u16(f) % 2048;
 }
 
 static void event(struct fuzz *f)
@@ -131,7 +174,7 @@ static void event(struct fuzz *f)
 	switch (what & 7) {
 	case 0:
 	case 1:
-		answer(f, what & 0xf0 ? 0 : how);
+		answer(f);
 		break;
 	case 2:
 		host_connects(f, how);
