@@ -6,7 +6,9 @@
 #include <stdio.h>
 
 static struct {
-	struct exo_batch batch;
+	struct {
+		uint32_t count, done;
+	} batch; /* as in struct exo_batch */
 	struct exo_batch_op op[3];
 } list;
 

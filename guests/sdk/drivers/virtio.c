@@ -22,9 +22,13 @@ static bool discovered;
 
 /* Set up once per device: a list this long would mean a driver with too many queues. */
 static struct {
-	struct exo_batch h;
+	struct {
+		uint32_t count, done;
+	} h; /* as in struct exo_batch */
 	struct exo_batch_op op[EXO_BATCH_MAX];
 } list;
+
+_Static_assert(sizeof(list.h) == sizeof(struct exo_batch), "the same list");
 
 void batch_begin(void)
 {

@@ -73,7 +73,7 @@ long thread_futex(uint32_t *addr, int op, uint32_t val, uint64_t arg, uint32_t *
 	case FUTEX_CMP_REQUEUE:
 		if (*(volatile uint32_t *)addr != val3)
 			return -EAGAIN;
-		/* fall through */
+		__attribute__((fallthrough));
 	case FUTEX_REQUEUE:
 		return wake(addr, val, (uint32_t)arg, addr2, FUTEX_BITSET_MATCH_ANY);
 	default:
