@@ -86,7 +86,7 @@ static _Noreturn void finish(struct vm *vm)
 static _Noreturn void wait_for_exit(struct vm *vm)
 {
 	for (;;)
-		gate_wait(&vm->gate, VM_NEVER);
+		gate_sleep(&vm->gate, VM_NEVER);
 }
 
 _Noreturn void vm_end(struct vm *vm, enum exo_end reason, unsigned status, const char *fmt, ...)

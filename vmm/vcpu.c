@@ -149,7 +149,7 @@ static void run_once(struct vcpu *v)
 	if (ioctl(v->fd, KVM_RUN, 0) == 0) {
 		atomic_fetch_add_explicit(&v->exits, 1, memory_order_relaxed);
 		if (atomic_load(&v->vm->ending))
-			gate_wait(&v->vm->gate, VM_NEVER);
+			gate_sleep(&v->vm->gate, VM_NEVER);
 		vcpu_handle_exit(v);
 		return;
 	}

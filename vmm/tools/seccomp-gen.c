@@ -54,6 +54,10 @@ static const int main_calls[] = {
 	CALL(eventfd2),    /* a doorbell that became busy */
 };
 
+static const int vcpu_calls[] = {
+	CALL(sched_yield), /* waiting for the start */
+};
+
 static const unsigned long main_ioctls[] = {
 	KVM_SIGNAL_MSI, /* interrupts */
 	KVM_IOEVENTFD,  /* a doorbell that became busy */
@@ -150,6 +154,7 @@ int main(int argc, char **argv)
 	seccomp_release(ctx);
 
 	ctx = make_filter(instrumented);
+	allow_calls(ctx, vcpu_calls, COUNT(vcpu_calls));
 	allow_ioctls(ctx, vcpu_ioctls, COUNT(vcpu_ioctls));
 	print_filter(ctx, "vcpu_filter");
 	seccomp_release(ctx);
