@@ -32,12 +32,13 @@ tap_finish() {
 	pids=$(jobs -p)
 	[ -z "$pids" ] || kill $pids 2>/dev/null
 	rm -rf "$TMP"
-	if [ "$tap_planned" != 0 ] && [ "$tap_count" != "$tap_planned" ]; then
+	[ "$tap_failed" = 0 ] || exit 1
+	[ "$tap_planned" != 0 ] || exit "$status"
+	if [ "$tap_count" != "$tap_planned" ]; then
 		echo "# planned $tap_planned test points, ran $tap_count"
 		exit 1
 	fi
-	[ "$tap_failed" = 0 ] || exit 1
-	exit "$status"
+	exit 0
 }
 trap tap_finish EXIT
 trap 'exit 130' INT
