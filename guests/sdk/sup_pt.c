@@ -240,7 +240,7 @@ bool sup_pt_user_writable(uint64_t va, uint64_t len)
 	const uint64_t want = PTE_P | PTE_U | PTE_W;
 	uint64_t end = va + len, *e, leaf;
 
-	if (end < va || end > VA_END)
+	if (end < va || end > VA_END || overlaps(va, end, EXO_LOW_RAM_END, EXO_HIGH_RAM_BASE))
 		return false;
 	for (va &= ~(PAGE - 1); va < end; va += PAGE) {
 		e = region_entry(va);

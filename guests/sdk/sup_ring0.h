@@ -27,7 +27,7 @@ sup_call_fn sup_call_timer;
 sup_call_fn sup_pt_protect;
 void sup_report(const struct sup_frame *frame, uint64_t rbp);
 
-/* Whether ring 3 can write all of [va, va + len). */
+/* Whether all of [va, va + len) is memory, not devices, that ring 3 can write. */
 bool sup_pt_user_writable(uint64_t va, uint64_t len);
 
 static inline void wrmsr(uint32_t msr, uint64_t value)

@@ -42,6 +42,7 @@ int main(void)
 	CHECK(35, sup_call(SUP_MMIO_BATCH, text, 0, 0) == -EFAULT);
 	CHECK(36, sup_call(SUP_MMIO_BATCH, UINT64_MAX - 7, 0, 0) == -EFAULT);
 	CHECK(37, sup_call(SUP_MMIO_BATCH, sup_block()->facts->guard_hi - 8, 0, 0) == -EFAULT);
+	CHECK(39, sup_call(SUP_MMIO_BATCH, EXO_PLATFORM_GPA, 0, 0) == -EFAULT);
 	CHECK(38, sup_call(SUP_MMIO_BATCH, (uintptr_t)&list + 2, 0, 0) == -EFAULT);
 
 	CHECK(40, sup_call(SUP_SET_FS, UINT64_C(1) << 47, 0, 0) == -EINVAL);
