@@ -101,7 +101,8 @@ int broker_listen(struct broker *b, const char *path)
 
 	if (!*path || strlen(path) > longest)
 		return text_error(GUEST_EXIT_FAILURE,
-				  "--vsock %s: a socket's path has 1 to %zu bytes", path, longest);
+				  "--vsock %.40s%s: a socket's path has 1 to %zu bytes", path,
+				  strlen(path) > 40 ? "..." : "", longest);
 	b->path = path;
 	for (int i = 0; i < 2; i++) {
 		make_address(&address, path, suffixes[i]);
