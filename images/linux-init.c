@@ -4,7 +4,8 @@
  * and prints TAP on the virtio console, then powers the machine off by ACPI.
  *
  * Devices that the machine does not have are skipped. A disk is read; it is
- * also written when the kernel command line says exo.disk=rw.
+ * also written when the kernel command line says exo.disk=rw; vsock needs
+ * exo.vsock=echo, and the console's input exo.input=WORD.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -171,6 +172,22 @@ static void test_vsock(void)
 		close(fd);
 }
 
+/* Keys, or what stands for them: a line with the word that the command line names. */
+static void test_input(void)
+{
+	const char *word = strstr(cmdline, "exo.input=");
+	char line[64];
+
+	if (!word) {
+		skip("console input", "not asked for");
+		return;
+	}
+	word += strlen("exo.input=");
+	point(fgets(line, sizeof(line), stdin) && strcspn(line, "\n") == strcspn(word, " ") &&
+		      strncmp(line, word, strcspn(word, " ")) == 0,
+	      "console input");
+}
+
 static void use_console(bool wanted)
 {
 	int fd = wanted ? open_device("/dev/hvc0", O_RDWR) : -1;
@@ -207,6 +224,7 @@ int main(void)
 	test_rng();
 	test_disk();
 	test_vsock();
+	test_input();
 	printf("1..%d\n", points);
 	sync();
 	reboot(RB_POWER_OFF);

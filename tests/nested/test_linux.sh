@@ -52,12 +52,14 @@ is "vmlinux: nothing failed" "$(printf '%s\n' "$out" | grep -c '^not ok')" 0
 
 # ---- bzImage, the default machine --------------------------------------------
 
-run "$EXO" run --initrd "$initrd" --kernel-args quiet "$cloud/vmlinuz"
+echo keys >"$TMP/keys"
+run "$EXO" run --initrd "$initrd" --kernel-args "quiet exo.input=keys" "$cloud/vmlinuz" <"$TMP/keys"
 out=${out//$'\r'/}
 diag "$out" "$err"
 is "bzImage: powers off with status 0" "$status" 0
 point "bzImage: drivers load" "drivers load"
 point "bzImage: rng" "rng gives bytes that differ"
+point "bzImage: console input" "console input"
 is "bzImage: nothing failed" "$(printf '%s\n' "$out" | grep -c '^not ok')" 0
 
 # ---- no initrd: a panic, and panic=-1 says restart at once ---------------------
