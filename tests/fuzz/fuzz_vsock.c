@@ -138,7 +138,6 @@ static void tx_chain(struct fuzz *f, struct fuzz_chain *c)
 		.buf_alloc = windows[how >> 4 & 3],
 	};
 
-	answer(f);
 	if (nknown && (how & 7))
 		known_packet(f, &h);
 	else
@@ -171,11 +170,11 @@ static void event(struct fuzz *f)
 	uint8_t what = fuzz_u8(f), how = fuzz_u8(f);
 	int fd = peer[how % PEERS];
 
+	while (f->d.nevents)
+		answer(f);
 	switch (what & 7) {
 	case 0:
 	case 1:
-		answer(f);
-		break;
 	case 2:
 		host_connects(f, how);
 		break;
