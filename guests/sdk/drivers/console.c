@@ -118,15 +118,17 @@ static void on_control(const uint8_t *p, uint32_t len)
 		return;
 	switch (m.event) {
 	case VIRTIO_CONSOLE_PORT_ADD: /* boot: our monitor has all three, already open */
-		if (!boot)
+		if (!boot) {
+			con.port_usable[m.id] = true;
 			say(m.id, VIRTIO_CONSOLE_PORT_READY, 1);
+		}
 		break;
 	case VIRTIO_CONSOLE_PORT_NAME:
 		p += sizeof(m);
 		len -= (uint32_t)sizeof(m);
-		if (m.id && !boot && len >= strlen(names[m.id]) &&
-		    memcmp(p, names[m.id], strlen(names[m.id])) == 0)
-			con.port_usable[m.id] = true;
+		if (m.id && !boot && (len < strlen(names[m.id]) ||
+				      memcmp(p, names[m.id], strlen(names[m.id])) != 0))
+			con.port_usable[m.id] = false; /* somebody else's */
 		break;
 	case VIRTIO_CONSOLE_PORT_OPEN:
 		if (m.id == EXO_PORT_STDIO)
@@ -224,7 +226,7 @@ static void control_settle(void)
 	drain_control();
 }
 
-/* Any monitor: asks first. Ports beyond 0 exist if the host names them as ours. */
+/* Any monitor: asks first. Ports 1 and 2 are ours if they have no name or the right one. */
 static void setup_probed(void)
 {
 	struct virtq *all[] = {&con.q[CRX], &con.q[CTX], &con.q[RX2], &con.q[TX2],
