@@ -28,3 +28,16 @@ $(B)/gen/seccomp_filters.h: $(B)/tools/seccomp-gen
 	$(Q)$< $(MODE) > $@
 
 $(B)/obj/vmm/sandbox.o: $(B)/gen/seccomp_filters.h
+
+# For the tests: the same sandbox, with every system call tried inside it.
+$(B)/obj/vmm/tools/sandbox-probe.o: vmm/tools/sandbox-probe.c $(HOST_DEPS)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(HOST_CFLAGS) -Ivmm -c -o $@ $<
+
+$(B)/tools/sandbox-probe: $(B)/obj/vmm/tools/sandbox-probe.o $(call objs,vmm/sandbox.c)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(call host_link,$@,$^,)
+
+ALL += $(B)/tools/sandbox-probe
