@@ -12,6 +12,7 @@ on_tty() { out=$(run_timeout 30 "$pty" "$@" 2>&1); }
 
 for row in "INT 130" "TERM 143" "HUP 129" "QUIT 131"; do
 	read -r signal code <<<"$row"
+	rm -f "$TMP/up"
 	"$EXO" run "$probe" say up sleep 20 >"$TMP/up" 2>"$TMP/err" &
 	pid=$!
 	wait_for 10 grep -q up "$TMP/up"
