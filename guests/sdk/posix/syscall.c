@@ -97,7 +97,7 @@ static bool call_file(struct regs *r, long *result)
 		*result = fd_fcntl(fd, (int)b, c);
 		return true;
 	case SYS_ioctl:
-		*result = fd_ioctl(fd, b, c);
+		*result = fd_ioctl(fd, (uint32_t)b, c); /* musl passes an int */
 		return true;
 	case SYS_pipe:
 		*result = pipe_create(PTR(int, a), 0);
