@@ -14,12 +14,14 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #define DRAIN_NS 2000000000u
 #define KILL_NS 20000000u /* for an end that is on its way when the shell kills the guest */
 #define SEND_PATIENCE_MS 1000
+#define UNREAD_MAX 64 /* messages of the shell's that nobody reads any more */
 
 uint64_t vm_now_ns(void)
 {
@@ -62,6 +64,20 @@ static bool decide(struct vm *vm, enum exo_end reason, unsigned status, const ch
 	return first;
 }
 
+/*
+ * A socket that is closed with messages unread gives its other end an error in
+ * place of the last message from us.
+ */
+static void discard_input(const struct vm *vm)
+{
+	struct msghdr mh = {0}; /* no room for fds: the kernel drops them */
+
+	for (unsigned i = 0; i < UNREAD_MAX; i++) {
+		if (recvmsg(vm->sock_fd, &mh, MSG_DONTWAIT) < 0)
+			return;
+	}
+}
+
 /* Sends what was decided. The socket is not blocking: a shell that stands still gets a second. */
 static _Noreturn void finish(struct vm *vm)
 {
@@ -80,6 +96,7 @@ static _Noreturn void finish(struct vm *vm)
 	do {
 		err = fdmsg_send(vm->sock_fd, m, sizeof(*m), NULL, 0);
 	} while (err == -EAGAIN && poll(&pfd, 1, SEND_PATIENCE_MS) == 1);
+	discard_input(vm);
 	_exit(err ? 1 : 0);
 }
 

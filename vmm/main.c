@@ -211,13 +211,16 @@ static void join_parts(void)
 static void start_guest(void)
 {
 	struct exo_vmm_header started = {EXO_VMM_MAGIC, EXO_VMM_STARTED, sizeof(started), 0};
+	int err;
 
 	/* Nobody else's message may come before this one; the guest need not wait for it. */
 	pthread_mutex_lock(&vm.send_lock);
 	vm.started = true;
 	gate_open(&vm.gate, VM_RUN);
-	must(fdmsg_send(vm.sock_fd, &started, sizeof(started), NULL, 0), "control socket");
+	err = fdmsg_send(vm.sock_fd, &started, sizeof(started), NULL, 0);
 	pthread_mutex_unlock(&vm.send_lock);
+	if (err)
+		vm_kill(&vm, EXO_END_HOST, 0, "control socket: %s", strerror(-err));
 }
 
 int main(void)
