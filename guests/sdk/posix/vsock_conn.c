@@ -252,7 +252,9 @@ static void on_shutdown(struct vsock *s, uint32_t flags)
 	if (s->peer_no_recv && s->peer_no_send) {
 		vsock_control(s, VIRTIO_VSOCK_OP_RST, 0); /* that is how it ends cleanly */
 		gone(s);
+		return;
 	}
+	thread_wake(s); /* readers: that was all; writers: nobody reads */
 }
 
 static void on_connected(struct vsock *s, const struct virtio_vsock_hdr *h, const uint8_t *data,
