@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <linux/kvm.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -23,10 +24,13 @@
 #define MSR_MTRR_DEF_TYPE 0x2ffu
 #define MTRR_ENABLED_WRITE_BACK 0x806u
 
+/* struct kvm_msrs with room. */
 struct msrs {
-	struct kvm_msrs head;
+	uint32_t nmsrs, pad;
 	struct kvm_msr_entry entry[2];
 };
+
+_Static_assert(offsetof(struct msrs, entry) == sizeof(struct kvm_msrs), "kvm's layout");
 
 /* ---- preparation: failures end the guest ------------------------------------- */
 
@@ -53,7 +57,7 @@ static int create(struct vcpu *v)
 /* The guest's TSC beside the wall clock, and its frequency; both may stay unknown. */
 static void measure_tsc(struct vcpu *v)
 {
-	struct msrs m = {.head.nmsrs = 1, .entry[0].index = MSR_TSC};
+	struct msrs m = {.nmsrs = 1, .entry[0].index = MSR_TSC};
 	int khz = ioctl(v->fd, KVM_GET_TSC_KHZ, 0);
 	struct timespec now;
 
@@ -79,7 +83,7 @@ static int set_sdk_cpuid(struct vcpu *v)
 static int set_msrs(struct vcpu *v)
 {
 	struct msrs m = {
-		.head.nmsrs = 2,
+		.nmsrs = 2,
 		.entry = {{.index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLED_WRITE_BACK},
 			  {.index = MSR_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING}},
 	};
