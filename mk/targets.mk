@@ -21,7 +21,7 @@ check: setup ## build and run all tests
 	$(Q)tests/run $(BUILD) $(CHECK_FLAGS)
 
 bench: setup ## measure, print the table (build/bench.json)
-	$(Q)$(MAKE) all
+	$(Q)$(MAKE) all bench-programs
 	$(Q)tests/bench/run $(BUILD)
 
 fuzz: setup ## fuzz for FUZZ_SECONDS (default 900) a target

@@ -15,6 +15,13 @@ $(B)/bench/ping: $(B)/obj/tests/bench/guest/ping.o
 	$(call say,LINK,$@)
 	$(Q)$(call host_link,$@,$^,)
 
+BENCH_GUESTS := $(patsubst tests/bench/guest/%.c,$(B)/guests/bench/%.elf,$(wildcard tests/bench/guest/*.c))
+
+$(BENCH_GUESTS): $(B)/guests/bench/%.elf: tests/bench/guest/%.c $(EXO_CC)
+	$(call say,GUEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)CC=$(CC) $(EXO_CC) $(GUEST_CFLAGS) -o $@ $<
+
 .PHONY: bench-programs
-bench-programs: $(BENCH_BINS)
+bench-programs: $(BENCH_BINS) $(BENCH_GUESTS)
 endif
