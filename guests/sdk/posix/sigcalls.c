@@ -1,8 +1,6 @@
 /* System calls about signals. */
 #include "process.h"
 
-#include "../drivers/console.h"
-
 #include <sys/syscall.h>
 
 #define PTR(T, arg) ((T *)(uintptr_t)(arg))
@@ -31,8 +29,6 @@ bool call_signal(struct regs *r, long *result)
 	switch (r->orig_rax) {
 	case SYS_rt_sigaction:
 		*result = signal_action((int)a, PTR(void, b), PTR(void, c), d);
-		if (b && a != SIGPIPE) /* until we listen the host takes the default action */
-			console_listen();
 		return true;
 	case SYS_rt_sigprocmask:
 		*result = signal_procmask((int)a, PTR(uint64_t, b), PTR(uint64_t, c), d);
