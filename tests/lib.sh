@@ -165,9 +165,9 @@ wait_for() {
 # Which kind of KVM this machine has: none, denied, software (shadow paging,
 # no svm/vmx flag), hardware, or nested (exo-nested sets EXO_NESTED).
 kvm_kind() {
-	if [ ! -e /dev/kvm ]; then
+	if [ ! -c /dev/kvm ]; then
 		echo none
-	elif ! (exec 9<>/dev/kvm) 2>/dev/null; then
+	elif ! (exec 9</dev/kvm) 2>/dev/null || [ ! -w /dev/kvm ]; then
 		echo denied
 	elif [ -n "${EXO_NESTED:-}" ]; then
 		echo nested
