@@ -58,7 +58,7 @@ static void refused(uintptr_t a)
 	CHECK(35, protect(a, 5, SUP_PROT_RW) == -EINVAL);
 	CHECK(36, protect(0, PAGE, SUP_PROT_RW) == -EPERM);
 	CHECK(37, protect(0, UINT64_MAX & ~(PAGE - 1), SUP_PROT_RW) == -EPERM);
-	CHECK(38, protect(a, -2 * PAGE, SUP_PROT_RW) == -EPERM);
+	CHECK(38, protect(a, ~(2 * PAGE - 1), SUP_PROT_RW) == -EPERM);
 	CHECK(39, protect(EXO_PLATFORM_GPA, PAGE, SUP_PROT_RX) == -EPERM);
 	CHECK(40, protect(EXO_LAPIC_GPA, PAGE, SUP_PROT_RW) == -EPERM);
 	CHECK(41, protect(EXO_LOW_RAM_END - PAGE, 2 * PAGE, SUP_PROT_RW) == -EPERM);

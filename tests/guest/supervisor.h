@@ -57,6 +57,7 @@ static inline int sup_try(void (*fn)(uintptr_t arg), uintptr_t arg)
 
 static inline void sup_read(uintptr_t address)
 {
+	/* cppcheck-suppress nullPointer */
 	(void)*(volatile uint8_t *)address;
 }
 
