@@ -91,8 +91,8 @@ static int open_kvm(int *fd)
 	if (errno == ENOENT || errno == ENODEV || errno == ENXIO)
 		return text_error(
 			GUEST_EXIT_FAILURE,
-			"no /dev/kvm: this machine offers no KVM here; \"make run\" and "
-			"\"make check\" then use the nested route, and exo doctor says more");
+			"no /dev/kvm: this machine offers no KVM here; \"exo-nested -- exo run …\" "
+			"runs it in an emulated machine that has one, and exo doctor says more");
 	if (errno == EACCES || errno == EPERM)
 		return text_error(
 			GUEST_EXIT_FAILURE,
