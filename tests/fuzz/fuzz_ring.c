@@ -35,6 +35,7 @@ static void ring_settle(struct fuzz *f)
 		return;
 	for (unsigned q = 0; q < f->d.dev->nqueues; q++) {
 		drv_kick_if_wanted(&f->d, q);
+		drv_fire_timer(&f->d);
 		fuzz_check(f->d.dev->vq[q].next_avail == f->d.q[q].avail_idx,
 			   "a doorbell was missed");
 		if (testdev_of(f->d.dev)->mode == TESTDEV_ECHO)

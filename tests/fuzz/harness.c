@@ -18,7 +18,7 @@
 #define QUEUE_SIZE_MAX 64u
 
 #define OPS_MAX 400
-#define FETCHES_MAX 1000000u
+#define FETCHES_MAX 200000u
 
 /* ---- input -------------------------------------------------------------------- */
 
@@ -129,13 +129,9 @@ static void forgive(struct fuzz *f, gpa_t page, gpa_t gpa, uint64_t len)
 		memcpy(shadow_of(f, lo, hi - lo), gmem_ptr(&f->d.mem, lo, hi - lo), hi - lo);
 }
 
-static void check_page(struct fuzz *f, gpa_t page)
+/* Takes over what chains in flight and used rings have of the page. */
+static void forgive_page(struct fuzz *f, gpa_t page)
 {
-	const uint8_t *now = gmem_ptr(&f->d.mem, page, 4096);
-	const uint8_t *then = shadow_of(f, page, 4096);
-
-	if (!memcmp(now, then, 4096))
-		return;
 	for (unsigned q = 0; q < f->d.dev->nqueues; q++) {
 		const struct drv_queue *dq = &f->d.q[q];
 
@@ -144,9 +140,22 @@ static void check_page(struct fuzz *f, gpa_t page)
 		for (unsigned h = 0; h < dq->size; h++) {
 			const struct fuzz_taken *t = &f->taken[q][h];
 
-			for (unsigned i = 0; t->inflight && i < t->nranges; i++)
+			for (unsigned i = 0; i < t->nranges; i++)
 				forgive(f, page, t->range[i].gpa, t->range[i].len);
 		}
+	}
+}
+
+/* The host may be writing chains in flight meanwhile (io_uring): then once more. */
+static void check_page(struct fuzz *f, gpa_t page)
+{
+	const uint8_t *now = gmem_ptr(&f->d.mem, page, 4096);
+	const uint8_t *then = shadow_of(f, page, 4096);
+
+	for (unsigned tries = 0; tries < 8; tries++) {
+		if (!memcmp(now, then, 4096))
+			return;
+		forgive_page(f, page);
 	}
 	fuzz_check(!memcmp(now, then, 4096), "memory changed outside the writable segments");
 }
@@ -156,6 +165,27 @@ static void check_page(struct fuzz *f, gpa_t page)
 static bool is_live(const struct fuzz *f, unsigned q)
 {
 	return f->d.q[q].size && f->d.dev->vq[q].desc_ptr;
+}
+
+/*
+ * Elements the device has put into the used ring of q, published or not: each
+ * a chain in flight, once.
+ */
+static void check_elements(struct fuzz *f, unsigned q)
+{
+	const struct drv_queue *dq = &f->d.q[q];
+	uint16_t end = f->d.dev->vq[q].next_used;
+
+	fuzz_check((uint16_t)(end - f->checked[q]) <= dq->size, "used more than there are");
+	for (; f->checked[q] != end; f->checked[q]++) {
+		const struct vring_used_elem *e =
+			gmem_ptr(&f->d.mem, dq->used + 4 + 8ull * (f->checked[q] % dq->size), 8);
+		struct fuzz_taken *t = &f->taken[q][e->id % QUEUE_SIZE_MAX];
+
+		fuzz_check(e->id < dq->size && t->inflight, "used a chain that is not in flight");
+		fuzz_check(e->len <= t->write_len, "used length beyond the writable bytes");
+		t->inflight = false;
+	}
 }
 
 /* A ring entry: the walk of a chain begins. */
@@ -168,11 +198,15 @@ static void on_head(struct fuzz *f, unsigned q, gpa_t gpa)
 	f->table = f->table_end = 0;
 	if (head >= f->d.q[q].size || (vq->inflight_map[head / 64] >> (head % 64) & 1))
 		return; /* must be refused */
+	/* The same head may have been used and offered again within this operation. */
+	if (!f->blind)
+		check_elements(f, q);
 	f->cur_q = q;
 	f->cur_head = head;
+	if (f->taken[q][head].inflight) /* given back (unget) and taken again */
+		f->taken[q][head].nranges = 0;
 	f->taken[q][head].inflight = true;
 	f->taken[q][head].write_len = 0;
-	f->taken[q][head].nranges = 0;
 }
 
 static bool touches_a_ring(const struct fuzz *f, gpa_t gpa, uint64_t len)
@@ -193,8 +227,11 @@ static void on_descriptor(struct fuzz *f, gpa_t gpa)
 	if (d.flags & VRING_DESC_F_INDIRECT) {
 		f->table = d.addr;
 		f->table_end = d.addr + d.len;
-	} else if ((d.flags & VRING_DESC_F_WRITE) && gmem_ptr(&f->d.mem, d.addr, d.len) &&
-		   t->nranges < VQ_SEGMENTS_MAX + 2) {
+	} else if ((d.flags & VRING_DESC_F_WRITE) && gmem_ptr(&f->d.mem, d.addr, d.len)) {
+		if (t->nranges == FUZZ_RANGES) {
+			f->blind = true;
+			return;
+		}
 		t->range[t->nranges].gpa = d.addr;
 		t->range[t->nranges++].len = d.len;
 		t->write_len += d.len;
@@ -226,21 +263,21 @@ static void on_fetch(void *opaque, gpa_t gpa, size_t len)
 
 /* ---- after each operation ------------------------------------------------------------- */
 
-/* New used elements of queue q: each a chain in flight, once. */
-static void check_used(struct fuzz *f, unsigned q)
+/* Nothing is kept back, unless the device stopped. Then what was used before. */
+static void check_published(struct fuzz *f, unsigned q, bool stopped)
 {
-	const struct drv_queue *dq = &f->d.q[q];
 	uint16_t new = *drv_used_idx(&f->d, q);
 
-	fuzz_check((uint16_t)(new - f->used[q]) <= dq->size, "used index jumped");
-	for (; f->used[q] != new; f->used[q]++) {
-		const struct vring_used_elem *e =
-			gmem_ptr(&f->d.mem, dq->used + 4 + 8ull * (f->used[q] % dq->size), 8);
-		struct fuzz_taken *t = &f->taken[q][e->id % QUEUE_SIZE_MAX];
-
-		fuzz_check(e->id < dq->size && t->inflight, "used a chain that is not in flight");
-		fuzz_check(e->len <= t->write_len, "used length beyond the writable bytes");
-		t->inflight = false;
+	check_elements(f, q);
+	if (stopped)
+		fuzz_check((uint16_t)(new - f->used[q]) <= (uint16_t)(f->checked[q] - f->used[q]),
+			   "used index beyond what was used");
+	else
+		fuzz_check(new == f->checked[q], "used index is not what was used");
+	f->used[q] = new;
+	for (unsigned h = 0; h < f->d.q[q].size; h++) {
+		if (!f->taken[q][h].inflight)
+			f->taken[q][h].nranges = 0;
 	}
 }
 
@@ -286,7 +323,7 @@ static void leave(struct fuzz *f)
 
 		if (!is_live(f, q))
 			continue;
-		check_used(f, q);
+		check_published(f, q, stopped);
 		if (!stopped)
 			check_interrupt(f, q, old);
 	}
@@ -305,10 +342,13 @@ static void set_status(struct fuzz *f, uint8_t status)
 	if (!status) {
 		fuzz_check(now == 0, "status after reset");
 		for (unsigned q = 0; q < f->d.dev->nqueues; q++) {
-			for (unsigned h = 0; h < QUEUE_SIZE_MAX; h++)
+			for (unsigned h = 0; h < QUEUE_SIZE_MAX; h++) {
 				f->taken[q][h].inflight = false;
+				f->taken[q][h].nranges = 0;
+			}
 		}
 		memset(f->used, 0, sizeof(f->used));
+		memset(f->checked, 0, sizeof(f->checked));
 		memset(f->d.q, 0, sizeof(f->d.q));
 		f->features = 0;
 		f->blind = false;
@@ -349,7 +389,8 @@ static void setup_queue(struct fuzz *f, unsigned q, uint32_t size)
 				 .used = base + 0x500};
 	if (fuzz_rare(f)) {
 		size = fuzz_u32(f);
-		dq->size = size <= QUEUE_SIZE_MAX ? (uint16_t)size : 0;
+		dq->size = (uint16_t)size;
+		f->blind = size > QUEUE_SIZE_MAX;
 	}
 	if (fuzz_rare(f)) {
 		gpa_t *at[] = {&dq->desc, &dq->avail, &dq->used};
@@ -464,10 +505,22 @@ static void corrupt_descriptor(struct fuzz *f, struct vring_desc *d)
 	}
 }
 
-/* Fills an indirect table and makes the descriptor name it. */
-static void make_table(struct fuzz *f, struct vring_desc *d, const struct drv_buf *buf, unsigned n)
+/* A table that no chain on its way needs any more, or NULL. */
+static struct fuzz_table *free_table(struct fuzz *f)
 {
-	gpa_t gpa = TABLE_AT + 16 * TABLE_ENTRIES * (fuzz_u8(f) % 16);
+	for (unsigned i = 0; i < FUZZ_TABLES; i++) {
+		struct fuzz_table *t = &f->tables[i];
+
+		if (!t->used || !f->d.q[t->q].size || !f->d.q[t->q].busy[t->head])
+			return t;
+	}
+	return NULL;
+}
+
+/* Fills an indirect table and makes the descriptor name it. */
+static void make_table(struct fuzz *f, struct fuzz_table *t, const struct drv_buf *buf, unsigned n)
+{
+	gpa_t gpa = TABLE_AT + 16ull * TABLE_ENTRIES * (unsigned)(t - f->tables);
 	struct vring_desc table[TABLE_ENTRIES];
 
 	for (unsigned i = 0; i < n; i++)
@@ -481,12 +534,14 @@ static void make_table(struct fuzz *f, struct vring_desc *d, const struct drv_bu
 	if (fuzz_rare(f))
 		corrupt_descriptor(f, &table[fuzz_u8(f) % n]);
 	guest_write(f, gpa, table, 16ul * n);
-	*d = (struct vring_desc){.addr = gpa, .len = 16 * n, .flags = VRING_DESC_F_INDIRECT};
+	*drv_desc(&f->d, t->q, t->head) =
+		(struct vring_desc){.addr = gpa, .len = 16 * n, .flags = VRING_DESC_F_INDIRECT};
 }
 
 static void add_chain(struct fuzz *f, unsigned q)
 {
 	bool indirect = f->features >> VIRTIO_RING_F_INDIRECT_DESC & 1 && fuzz_u8(f) & 1;
+	struct fuzz_table *table = indirect ? free_table(f) : NULL;
 	struct drv_queue *dq = &f->d.q[q];
 	struct fuzz_chain c = {.data_len = 0};
 	struct drv_buf buf[16];
@@ -497,11 +552,13 @@ static void add_chain(struct fuzz *f, unsigned q)
 	fuzz_check(c.data_len <= FUZZ_DATA_MAX && c.write_len <= FUZZ_DATA_MAX, "target: chain");
 	n = cut(f, buf, c.data, c.data_len, false);
 	n += cut(f, buf + n, NULL, c.write_len, true);
-	if (!n || free_descriptors(dq) < (indirect ? 1 : n))
+	if (!n || free_descriptors(dq) < (table ? 1 : n))
 		return;
-	head = drv_add(&f->d, q, buf, indirect ? 1 : n);
-	if (indirect)
-		make_table(f, drv_desc(&f->d, q, head), buf, n);
+	head = drv_add(&f->d, q, buf, table ? 1 : n);
+	if (table) {
+		*table = (struct fuzz_table){.used = true, .q = q, .head = head};
+		make_table(f, table, buf, n);
+	}
 	if (fuzz_rare(f))
 		corrupt_descriptor(f, drv_desc(&f->d, q, (uint16_t)(fuzz_u8(f) % dq->size)));
 	if (fuzz_rare(f))
@@ -612,7 +669,7 @@ static gpa_t some_place(struct fuzz *f)
 	case 0:
 		return RING_AT(q) + off % 0x4e0u;
 	case 1:
-		return TABLE_AT + off % (16 * 16 * TABLE_ENTRIES);
+		return TABLE_AT + off % (FUZZ_TABLES * 16 * TABLE_ENTRIES);
 	default:
 		return DATA_AT + off % (LOW_BYTES - DATA_AT - 16);
 	}
@@ -719,6 +776,7 @@ int fuzz_run(const struct fuzz_target *target, const uint8_t *data, size_t size)
 	for (unsigned i = 0; i < 2; i++)
 		memset(f->d.mem.region[i].host, 0, f->d.mem.region[i].size);
 	memset(f->notified, 0, sizeof(f->notified));
+	memset(f->tables, 0, sizeof(f->tables));
 	drv_attach(&f->d, target->create(f));
 	f->d.mem.fetch_hook = on_fetch;
 	f->d.mem.hook_opaque = f;

@@ -9,7 +9,7 @@
  *   guest memory is as it was, except for the used rings and what the writable
  *   descriptors say that the device itself fetched, of chains in flight;
  *   a used element names a chain in flight, once, with no more bytes than that;
- *   a device that stopped publishes nothing;
+ *   whatever is used is published, unless the device stopped;
  *   an interrupt is raised if and only if the driver asked for one;
  *   status moves only as VIRTIO 1.2, 2.1 allows;
  *   fetches of one operation are bounded; the sanitizers and guard pages agree.
@@ -22,6 +22,8 @@
 #include "drv.h"
 
 #define FUZZ_DATA_MAX 4096
+#define FUZZ_TABLES 32
+#define FUZZ_RANGES (2 * VQ_SEGMENTS_MAX)
 
 /* What a good driver would offer: the harness cuts it into descriptors. */
 struct fuzz_chain {
@@ -56,7 +58,14 @@ struct fuzz_taken {
 	struct {
 		gpa_t gpa;
 		uint32_t len;
-	} range[VQ_SEGMENTS_MAX + 2]; /* writable */
+	} range[FUZZ_RANGES]; /* writable, of this operation if no longer in flight */
+};
+
+/* An indirect table and the chain that it was last used for. */
+struct fuzz_table {
+	bool used;
+	unsigned q;
+	uint16_t head;
 };
 
 struct fuzz {
@@ -72,11 +81,13 @@ struct fuzz {
 	uint8_t *shadow[2];                 /* of the regions */
 	uint64_t fetches;                   /* of this operation */
 	uint16_t used[VDEV_QUEUES_MAX];     /* used index seen */
+	uint16_t checked[VDEV_QUEUES_MAX];  /* used elements looked at */
 	unsigned notified[VDEV_QUEUES_MAX]; /* interrupts seen */
 	uint64_t features;                  /* as written by the driver */
 	unsigned cur_q, cur_head;           /* chain being walked */
 	gpa_t table, table_end;             /* its indirect table */
 	struct fuzz_taken taken[VDEV_QUEUES_MAX][64];
+	struct fuzz_table tables[FUZZ_TABLES];
 	struct {
 		unsigned after; /* fetches to go; 0: not armed */
 		gpa_t gpa;

@@ -462,7 +462,7 @@ bool drv_used(struct drv *d, unsigned q, uint32_t *id, uint32_t *len)
 	*len = e->len;
 	*drv_used_event(d, q) = dq->used_idx; /* ring for the next one */
 	assert(e->id < dq->size);
-	for (i = (uint16_t)e->id; i != NO_NEXT; i = dq->next[i])
+	for (i = (uint16_t)e->id; i != NO_NEXT && dq->busy[i]; i = dq->next[i])
 		dq->busy[i] = false;
 	return true;
 }

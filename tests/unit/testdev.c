@@ -3,6 +3,7 @@
  */
 #include "testdev.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,13 +21,14 @@ static void echo(struct vdev *dev, unsigned q, struct vq_chain *c)
 static void testdev_kick(struct vdev *dev, unsigned q)
 {
 	struct testdev *t = testdev_of(dev);
+	unsigned chains = dev->vq[q].size;
 	struct vq_chain c;
 	int r;
 
 	t->kicks++;
 	if (t->mode == TESTDEV_MANUAL)
 		return;
-	while ((r = vq_next(&dev->vq[q], &c)) > 0) {
+	while ((r = chains-- ? vq_next(&dev->vq[q], &c) : -EBUSY) > 0) {
 		if (t->mode == TESTDEV_ECHO) {
 			echo(dev, q, &c);
 		} else {
@@ -34,7 +36,9 @@ static void testdev_kick(struct vdev *dev, unsigned q)
 			t->held[t->nheld++].head = c.head;
 		}
 	}
-	if (r < 0)
+	if (r == -EBUSY) /* a chain may even offer the next one, for ever */
+		dev->host->timer(dev->host->opaque, dev, 1);
+	if (r == -EINVAL)
 		vdev_fail(dev, "testdev: malformed");
 	vdev_flush(dev, q);
 }
@@ -60,6 +64,10 @@ static void testdev_start(struct vdev *dev)
 static void testdev_timer(struct vdev *dev)
 {
 	testdev_of(dev)->timers++;
+	for (unsigned q = 0; q < dev->nqueues; q++) {
+		if (dev->running && dev->vq[q].ready)
+			testdev_kick(dev, q);
+	}
 }
 static void testdev_destroy(struct vdev *dev)
 {
