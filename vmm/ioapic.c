@@ -90,11 +90,7 @@ static void write_word(struct ioapic *io, uint32_t value)
 	uint64_t entry = (io->entry[pin] & ~(0xffffffffull << shift)) | (uint64_t)value << shift;
 
 	io->entry[pin] = entry & ENTRY_WRITABLE & ~ENTRY_READ_ONLY;
-	if (io->entry[pin] & ENTRY_MASKED)
-		return;
-	if (io->ops->programmed)
-		io->ops->programmed(io->opaque, pin, message_address(entry), message_data(entry));
-	if (io->kept & 1u << pin)
+	if (!(io->entry[pin] & ENTRY_MASKED) && io->kept & 1u << pin)
 		send(io, pin);
 }
 

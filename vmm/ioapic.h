@@ -19,8 +19,6 @@
 struct ioapic_ops {
 	/* Pin's message is to be sent now. */
 	void (*send)(void *opaque, unsigned pin, uint64_t address, uint32_t data);
-	/* Pin was programmed: this is its message from now on. Optional. */
-	void (*programmed)(void *opaque, unsigned pin, uint64_t address, uint32_t data);
 };
 
 struct ioapic {

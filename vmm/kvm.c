@@ -79,15 +79,3 @@ int kvm_add_doorbell(const struct kvm *k, int fd, gpa_t gpa, uint32_t value)
 
 	return call(k->fd, KVM_IOEVENTFD, &bell);
 }
-
-int kvm_add_irqfd(const struct kvm *k, int fd, unsigned gsi)
-{
-	struct kvm_irqfd irqfd = {.fd = (uint32_t)fd, .gsi = gsi};
-
-	return call(k->fd, KVM_IRQFD, &irqfd);
-}
-
-int kvm_set_routes(const struct kvm *k, const struct kvm_irq_routing *table)
-{
-	return call(k->fd, KVM_SET_GSI_ROUTING, table);
-}

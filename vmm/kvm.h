@@ -14,8 +14,6 @@
 #include <exo/le.h>
 #include <stddef.h>
 
-struct kvm_irq_routing;
-
 struct kvm {
 	int sys_fd;       /* /dev/kvm */
 	int fd;           /* the VM */
@@ -28,14 +26,10 @@ void kvm_finish(struct kvm *k);
 
 int kvm_set_ram(const struct kvm *k, unsigned slot, gpa_t base, void *host, uint64_t bytes);
 
-/* Sends a message to the local APICs. A message that no CPU takes is no error. */
+/* Sends a message to the local APICs. */
 int kvm_signal_msi(const struct kvm *k, uint64_t address, uint32_t data);
 
 /* A 32-bit write of `value` to gpa rings fd, without an exit. */
 int kvm_add_doorbell(const struct kvm *k, int fd, gpa_t gpa, uint32_t value);
-
-/* Ringing fd raises gsi, which has a route (kvm_set_routes). */
-int kvm_add_irqfd(const struct kvm *k, int fd, unsigned gsi);
-int kvm_set_routes(const struct kvm *k, const struct kvm_irq_routing *table);
 
 #endif

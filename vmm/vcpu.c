@@ -159,7 +159,7 @@ static void run_once(struct vcpu *v)
 	}
 	switch (errno) {
 	case EINTR:
-		v->run->immediate_exit = 0;
+		__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 		watchdog_answer(v);
 		return;
 	case EAGAIN: /* a CPU that waits for its start was woken */

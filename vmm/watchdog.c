@@ -44,7 +44,7 @@ uint64_t watchdog_poll(struct vm *vm, uint64_t now_ns)
 		if (!v->tid)
 			continue;
 		v->asked = true;
-		v->run->immediate_exit = 1;
+		__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 		(void)syscall(SYS_tgkill, vm->pid, v->tid, SIGUSR1);
 	}
 	vm->watch_ns = now_ns + vm->watch_step_ns;
