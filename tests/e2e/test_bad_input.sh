@@ -39,8 +39,8 @@ echo "#!/bin/sh" >script
 bad "a script" 126 'script: .*(ELF|not)' ./script
 : >empty
 bad "an empty file" 126 'empty: ' ./empty
-head -c 100 "$probe" >cut
-bad "a file cut off" 126 'cut: ' ./cut
+head -c 100 "$probe" >cut.elf
+bad "a file cut off" 126 'cut.elf: ' ./cut.elf
 bad "a program of this machine" 126 '/true: .*(note|exo-cc)' /bin/true
 python3 - "$probe" <<'PY'
 import struct, sys
@@ -107,7 +107,7 @@ bad "a folder as a read-only disk" 125 'folder: neither a file nor' --disk folde
 bad "no disk at all" 125 'no file name' --disk :ro "$probe"
 truncate -s 64K disk.img
 disks=()
-for i in 1 2 3 4 5 6 7 8 9; do disks+=(--disk disk.img:ro); done
+for _ in 1 2 3 4 5 6 7 8 9; do disks+=(--disk disk.img:ro); done
 bad "too many disks" 125 'at most 8' "${disks[@]}" "$probe"
 "$EXO" run --disk disk.img "$probe" say up sleep 20 >up 2>/dev/null &
 holder=$!
@@ -127,7 +127,7 @@ is "read-only disks are shared" "$status" 0
 kill $holder
 wait $holder 2>/dev/null
 n=0
-for i in 1 2 3 4 5 6 7 8 9 10; do "$EXO" run --disk disk.img "$probe" exit 0 && n=$((n + 1)); done
+for _ in 1 2 3 4 5 6 7 8 9 10; do "$EXO" run --disk disk.img "$probe" exit 0 && n=$((n + 1)); done
 is "a disk is free as soon as its guest's exo has ended" $n 10
 
 bad "status file in no folder" 125 '--json-status none/status: cannot be written: No such' \
@@ -141,4 +141,4 @@ EXO_VMM=$TMP/none bad "no exo-vmm" 125 'cannot start exo-vmm: No such file.*EXO_
 
 rm -f up up2
 is "nothing is left behind" "$(ls "$TMP" | tr '\n' ' ')" \
-	"arm cut disk.img elf32 empty empty.img far fifo folder huge nonote odd.img plain script "
+	"arm cut.elf disk.img elf32 empty empty.img far fifo folder huge nonote odd.img plain script "
