@@ -25,7 +25,7 @@ bench: setup ## measure, print the table (build/bench.json)
 	$(Q)tests/bench/run $(BUILD)
 
 fuzz: setup ## fuzz for FUZZ_SECONDS (default 900) a target
-	$(Q)tests/fuzz/run $(BUILD)
+	$(Q)tests/fuzz/run $(BUILD) $(or $(FUZZ_SECONDS),900)
 
 soak: setup ## the long runs
 	$(Q)$(MAKE) all
