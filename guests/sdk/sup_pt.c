@@ -142,15 +142,20 @@ static void flush(uint64_t va, uint64_t end)
 		__asm__ volatile("invlpg (%0)" : : "r"(va) : "memory");
 }
 
-/* The whole region becomes uniform. Returns what was there, for the flush. */
-static uint64_t set_region(uint64_t *e, uint64_t va, uint64_t flags)
+/* n whole regions become uniform. Returns what was there, or'ed together, for the flush. */
+static uint64_t set_regions(uint64_t *e, uint64_t n, uint64_t va, uint64_t flags)
 {
-	uint64_t old = *e;
+	uint64_t entry = flags ? va | flags | PTE_LARGE : 0, step = flags ? REGION : 0, seen = 0;
 
-	*e = flags ? va | flags | PTE_LARGE : 0;
-	if ((old & PTE_P) && !(old & PTE_LARGE))
-		table_give(table_of(old));
-	return old;
+	for (; n; n--, e++, entry += step) {
+		uint64_t old = *e;
+
+		*e = entry;
+		seen |= old;
+		if ((old & (PTE_P | PTE_LARGE)) == PTE_P)
+			table_give(table_of(old));
+	}
+	return seen;
 }
 
 /*
@@ -198,8 +203,8 @@ static uint64_t set_pages(uint64_t *e, uint64_t va, uint64_t end, uint64_t flags
 			   flags ? PAGE : 0);
 }
 
-/* SUP_PROTECT: all checks first, then changes that cannot fail. */
-int64_t sup_pt_protect(uint64_t va, uint64_t len, uint64_t prot)
+/* All checks first, then changes that cannot fail. */
+static __attribute__((noinline)) int64_t protect(uint64_t va, uint64_t len, uint64_t prot)
 {
 	uint64_t start = va, end = va + len, flags, seen = 0, next;
 	unsigned spare = SUP_PT_POOL - pool_used + pool_nfree;
@@ -212,8 +217,7 @@ int64_t sup_pt_protect(uint64_t va, uint64_t len, uint64_t prot)
 	if (spare < 4 + len / GIB && spare < tables_needed(va, end, flags))
 		return -ENOMEM;
 	for (; va < end; va = next) {
-		uint64_t *gib = gib_entry(va);
-		uint64_t *e;
+		uint64_t *gib = gib_entry(va), *e, n;
 
 		if (!(*gib & PTE_P)) {
 			struct sup_table *t = table_take();
@@ -222,16 +226,39 @@ int64_t sup_pt_protect(uint64_t va, uint64_t len, uint64_t prot)
 			*gib = (uintptr_t)t | PTE_TABLE;
 		}
 		e = &table_of(*gib)->entry[va / REGION % 512];
-		next = (va & ~(REGION - 1)) + REGION;
-		if (next > end)
-			next = end;
-		if (next - va == REGION)
-			seen |= set_region(e, va, flags);
-		else
+		n = (end - va) / REGION;
+		if (n && !(va & (REGION - 1))) {
+			if (n > 512 - va / REGION % 512)
+				n = 512 - va / REGION % 512;
+			next = va + n * REGION;
+			seen |= set_regions(e, n, va, flags);
+		} else {
+			next = (va & ~(REGION - 1)) + REGION;
+			if (next > end)
+				next = end;
 			seen |= set_pages(e, va, next, flags);
+		}
 	}
 	if (seen & PTE_P)
 		flush(start, end);
+	return 0;
+}
+
+/* SUP_PROTECT: a growing heap's whole regions take a quarter of the instructions. */
+int64_t sup_pt_protect(uint64_t va, uint64_t len, uint64_t prot)
+{
+	uint64_t gib, last = va + len - 1, seen;
+
+	if (prot != SUP_PROT_RW || ((va | len) & (REGION - 1)) || last < va ||
+	    va < sup_layout.image_end || last >= EXO_LOW_RAM_END || va / GIB != last / GIB)
+		return protect(va, len, prot);
+	gib = *gib_entry(va);
+	if (!(gib & PTE_P))
+		return protect(va, len, prot);
+	seen = set_regions(&table_of(gib)->entry[va / REGION % 512], len / REGION, va,
+			   leaf_flags(SUP_PROT_RW));
+	if (seen & PTE_P)
+		flush(va, last);
 	return 0;
 }
 

@@ -77,6 +77,9 @@ static void refused(uintptr_t a)
 		}
 	CHECK(49, supervisor > SUP_PT_POOL);
 	CHECK(50, protect(a, 0, SUP_PROT_RW) == 0);
+	CHECK(51, protect(a, ~(REGION - 1), SUP_PROT_RW) == -EPERM);
+	CHECK(52,
+	      protect((end + REGION) & ~(REGION - 1), ~(2 * REGION - 1), SUP_PROT_RW) == -EPERM);
 }
 
 /* The pool is finite, is not half used up by a failure, and is got back. */
