@@ -70,10 +70,12 @@ static bool decide(struct vm *vm, enum exo_end reason, unsigned status, const ch
  */
 static void discard_input(const struct vm *vm)
 {
-	struct msghdr mh = {0}; /* no room for fds: the kernel drops them */
+	char byte;
+	struct iovec iov = {&byte, 1};
+	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1}; /* the kernel drops fds */
 
 	for (unsigned i = 0; i < UNREAD_MAX; i++) {
-		if (recvmsg(vm->sock_fd, &mh, MSG_DONTWAIT) < 0)
+		if (recvmsg(vm->sock_fd, &mh, MSG_DONTWAIT) <= 0)
 			return;
 	}
 }

@@ -27,11 +27,11 @@ DEFAULT = ("EINVAL", "ENOMEM")
 disk = memfd(bytes(1 << 16), "disk")
 
 
-def attempt(options):
+def attempt(options, user=None):
     """One start with a disk and vsock: (end, exit status, standard error)."""
     vmm = Vmm(EXE, elf(EXIT42), flags=RNG | VSOCK, cpus=2, stdout=2,
               disks=((disk, 0, 1 << 16, b"disk0"),),
-              wrap=["strace", "-f", "-qq", "-o", LOG] + options)
+              wrap=["strace", "-f", "-qq", "-o", LOG] + options, user=user)
     try:
         end = vmm.end(TIMEOUT)
     except (TimeoutError, subprocess.TimeoutExpired):
@@ -85,6 +85,17 @@ for call in calls:
     tap.check(not bad, f"{call} fails, {made} times", *bad)
 print(f"# {total} faults, {tolerated} of them without consequence; {sealed} more calls are "
       "made when the filter is in place and killed strace's stand-in")
+if os.geteuid() == 0:
+    os.chmod(sys.argv[2], 0o777)
+    os.unlink(LOG)
+    for when in (1, 2):
+        end, status, error = attempt(["-e", f"inject=unshare:error=EPERM:when={when}+"], 65534)
+        with open(LOG) as f:
+            injected = "(INJECTED)" in f.read()
+        os.unlink(LOG)
+        tap.check(injected and end[:2] == ("EXIT", 42),
+                  f"an ordinary user's guest runs without namespaces, from no. {when} on",
+                  f"{injected} {end} {status} {error}")
 tap.check(len(os.listdir("/proc/self/fd")) == before, "no fds left here")
 left = [p for p in os.listdir("/proc") if p.isdigit() and p != str(os.getpid())
         and os.path.exists(f"/proc/{p}/status")

@@ -233,6 +233,31 @@ def sandbox_state():
     vmm.finish()
 
 
+def unprivileged():
+    """As an ordinary user: namespaces come from a user namespace, where one is allowed."""
+    if os.geteuid() != 0:
+        tap.skip("as an ordinary user", "all of this is run by one")
+        return
+    vmm = Vmm(EXE, elf(SPIN), user=65534).wait_started()
+    base = f"/proc/{vmm.pid}"
+    with open(base + "/status") as f:
+        status = dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+    tap.check(status["CapEff"] == "0" * 16 and status["Seccomp"] == "2",
+              "an ordinary user's VMM has no capabilities and a filter", str(status))
+    own = [ns for ns in ("user", "mnt", "ipc", "uts")
+           if os.readlink(f"{base}/ns/{ns}") != os.readlink(f"/proc/self/ns/{ns}")]
+    with open("/proc/sys/user/max_user_namespaces") as f:
+        allowed = int(f.read()) > 0
+    if allowed and own:
+        tap.check(len(own) == 4, "and namespaces of its own: user, mnt, ipc, uts", f"{own}")
+    else:
+        tap.skip("and namespaces of its own", "user namespaces are refused here")
+    vmm.finish()
+    vmm = Vmm(EXE, elf(EXIT), user=65534)
+    tap.check(vmm.end()[:2] == ("EXIT", 42), "and runs its guest")
+    vmm.finish()
+
+
 # Calls that a thread may make; everything else kills the process (vmm/tools/seccomp-gen.c).
 COMMON = dict(futex=202, clock_gettime=228, exit_group=231, rt_sigreturn=15, restart_syscall=219,
               epoll_ctl=233, timerfd_settime=286, readv=19, writev=20, poll=7, recvmsg=47,
@@ -290,6 +315,6 @@ def nothing_left():
     tap.check(len(os.listdir("/proc/self/fd")) == before, "no fds left here")
 
 
-for test in (h32, h33, messages, images, sandbox_state, sandbox_probe, nothing_left):
+for test in (h32, h33, messages, images, sandbox_state, unprivileged, sandbox_probe, nothing_left):
     test()
 sys.exit(tap.done())
