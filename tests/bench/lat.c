@@ -66,6 +66,10 @@ static void measure(struct command *c, int n)
 	close(pipefd[1]);
 	ssize_t got = read(pipefd[0], buf, sizeof(buf));
 	c->first[n] = now_us() - start;
+	if (got <= 0) {
+		fprintf(stderr, "lat: %s printed nothing\n", c->argv[0]);
+		exit(125);
+	}
 	/*
 	 * The end is the process's, not the pipe's: a helper that outlives it
 	 * may hold the pipe a little longer.
