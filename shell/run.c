@@ -166,12 +166,13 @@ static int start(struct run *r)
 	int err;
 
 	guest_take_stdio(&r->guest);
+	block_signals(&mask);
+	if ((err = launch_spawn(&r->vm, r->guest.name)))
+		return err;
 	if (r->json_path && (err = report_check_file(r->json_path)))
 		return text_error(GUEST_EXIT_FAILURE, "--json-status %s: cannot be written: %s",
 				  r->json_path, strerror(-err));
-	block_signals(&mask);
-	if ((err = launch_spawn(&r->vm, r->guest.name)) || (err = guest_open(&r->guest)) ||
-	    (err = open_signal_fd(r, &mask)))
+	if ((err = guest_open(&r->guest)) || (err = open_signal_fd(r, &mask)))
 		return err;
 	if (r->vsock_path && (err = broker_listen(&r->broker, r->vsock_path)))
 		return err;

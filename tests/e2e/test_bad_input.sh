@@ -6,7 +6,7 @@ need_kvm
 
 probe=$BUILD/guests/test/probe.elf
 cd "$TMP" || exit 1
-tap_plan 58
+tap_plan 61
 
 # bad NAME STATUS REGEX OPTIONS…: exo run OPTIONS fails like this.
 bad() {
@@ -66,15 +66,46 @@ bad "32-bit ELF" 126 'elf32: ' ./elf32
 bad "no entry note" 126 'nonote: ' ./nonote
 bad "segment where there is no memory" 126 'far: ' ./far
 bad "absurd segment" 126 'huge: ' ./huge
-if [ "$(id -u)" = 0 ]; then
-	skip "unreadable program" "root reads everything"
-	skip "unreadable disk" "root reads everything"
-	skip "/dev/kvm without permission" "root opens everything"
+# as_nobody MODE COMMAND…: in a /dev of its own, with a /dev/kvm of that mode.
+as_nobody() {
+	local mode=$1
+	shift
+	# shellcheck disable=SC2016 # for the inner shell
+	run unshare -m sh -c 'mount -t tmpfs -o mode=755 none /dev && mknod /dev/null c 1 3 &&
+		chmod 666 /dev/null && mknod /dev/kvm c 10 232 && chmod "$1" /dev/kvm && shift &&
+		exec setpriv --reuid 65534 --regid 65534 --clear-groups "$@"' sh "$mode" "$@"
+}
+
+if [ "$(id -u)" = 0 ] && as_nobody 666 true && [ "$status" = 0 ]; then
+	mkdir nobody
+	cp "$EXO" "$BUILD/bin/exo-vmm" "$probe" nobody
+	chmod 755 . nobody
+	cp "$probe" secret && chmod 0 secret && truncate -s 512 secret.img && chmod 444 secret.img
+	as_nobody 600 nobody/exo run nobody/probe.elf
+	is "/dev/kvm without permission" "$status $err" "125 exo: /dev/kvm: no permission; add \
+yourself to its group (sudo usermod -aG kvm \$USER) and log in again"
+	as_nobody 666 nobody/exo run ./secret
+	is "unreadable program" "$status $err" "126 exo: ./secret: not readable; try chmod +r"
+	as_nobody 666 nobody/exo run --disk secret.img nobody/probe.elf
+	like "unwritable disk" "$status $err" '^125 .*secret.img: not writable; use secret.img:ro'
+	as_nobody 666 nobody/exo run --disk secret.img:ro nobody/probe.elf say works
+	is "a user without rights can run guests" "$status $out" "0 works"
+	rm -rf nobody secret secret.img
 else
-	cp "$probe" secret && chmod 0 secret && truncate -s 512 secret.img && chmod 0 secret.img
-	bad "unreadable program" 126 'secret: not readable; try chmod' ./secret
-	bad "unreadable disk" 125 'secret.img: ' --disk secret.img "$probe"
-	skip "/dev/kvm without permission" "it is permitted"
+	skip "/dev/kvm without permission" "no right to make one"
+	skip "unreadable program" "no right to be somebody else"
+	skip "unwritable disk" "no right to be somebody else"
+	skip "a user without rights can run guests" "no right to be somebody else"
+fi
+if unshare -m true 2>/dev/null; then
+	run unshare -m sh -c "mount -t tmpfs none /dev && exec $EXO run $probe"
+	like "no /dev/kvm: the nested route is named" "$status $err" \
+		'^125 exo: no /dev/kvm: .*exo-nested.*exo doctor'
+	run unshare -m sh -c "mount -t tmpfs none /dev && exec $EXO doctor"
+	like "and the doctor says so" "$status $out" '^1 bad +/dev/kvm +there is none'
+else
+	skip "no /dev/kvm: the nested route is named" "no right to mount"
+	skip "and the doctor says so" "no right to mount"
 fi
 
 bad "memory that is no size" 125 '-m lots: not a size; write' -m lots "$probe"
