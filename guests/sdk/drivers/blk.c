@@ -29,7 +29,7 @@ struct disk {
 	uint8_t ring[VIRTQ_SPACE(RING_SIZE)] __attribute__((aligned(VIRTQ_ALIGN)));
 };
 
-static struct disk disks[DISKS_MAX];
+APART static struct disk disks[DISKS_MAX];
 static bool enumerated;
 
 static void on_interrupt(void *arg)

@@ -36,7 +36,7 @@ static struct {
 	struct virtio_console_control to_host[8];
 	uint8_t from_host[16][CRX_BYTES];
 	struct exo_ctl ctl_in[4], ctl_out[4];
-} page __attribute__((aligned(4096)));
+} page __attribute__((aligned(64)));
 
 _Static_assert(VIRTQ_SPACE(4) * 3 + VIRTQ_SPACE(8) + VIRTQ_SPACE(16) * 3 <= 2048, "rings fit");
 
@@ -59,8 +59,8 @@ static struct {
 	uint32_t sent[2], taken[2];
 } con = {.rx_head = -1};
 
-static uint8_t rx_space[RX_BUFFERS][RX_BYTES] __attribute__((aligned(4096)));
-static uint8_t pending_space[2][PENDING_BYTES] __attribute__((aligned(4096)));
+APART static uint8_t rx_space[RX_BUFFERS][RX_BYTES] __attribute__((aligned(4096)));
+APART static uint8_t pending_space[2][PENDING_BYTES] __attribute__((aligned(4096)));
 
 const char console_chan;
 

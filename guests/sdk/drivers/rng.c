@@ -10,8 +10,8 @@
 #define WAIT_NS (NS_PER_S / 2)
 
 /* The device may write here as long as it has the buffer: not on a stack. */
-static uint8_t ring[VIRTQ_SPACE(RING_SIZE)] __attribute__((aligned(VIRTQ_ALIGN)));
-static uint8_t buffer[64];
+APART static uint8_t ring[VIRTQ_SPACE(RING_SIZE)] __attribute__((aligned(VIRTQ_ALIGN)));
+APART static uint8_t buffer[64];
 
 static void on_interrupt(void *arg)
 {

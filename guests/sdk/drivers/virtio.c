@@ -20,12 +20,13 @@ static struct virtio_dev devices[VIRTIO_MAX_DEVICES];
 static unsigned ndevices;
 static bool discovered;
 
-/* Set up once per device: a list this long would mean a driver with too many queues. */
+/* Enough for a console with all its queues, and for asking every slot what it is. */
+#define LIST_MAX 112
 static struct {
 	struct {
 		uint32_t count, done;
 	} h; /* as in struct exo_batch */
-	struct exo_batch_op op[EXO_BATCH_MAX];
+	struct exo_batch_op op[LIST_MAX];
 } list;
 
 _Static_assert(sizeof(list.h) == sizeof(struct exo_batch), "the same list");
@@ -40,7 +41,7 @@ static unsigned batch_add(const struct virtio_dev *d, uint32_t reg, uint32_t fla
 {
 	struct exo_batch_op *op = &list.op[list.h.count];
 
-	if (list.h.count == EXO_BATCH_MAX)
+	if (list.h.count == LIST_MAX)
 		power_panic("register list too long");
 	op->gpa = d->gpa + reg;
 	op->flags = flags;

@@ -17,7 +17,7 @@ enum { RX, TX, EVENT, QUEUES };
 #define SLOT_BYTES ((VSOCK_PACKET_BYTES + HDR + 63) & ~63ull)
 #define FLUSH_NS NS_PER_S
 
-static struct {
+APART static struct {
 	bool tried;
 	struct virtio_dev *dev;
 	uint32_t cid;
@@ -31,8 +31,10 @@ static struct {
 	bool draining;
 } vs;
 
-static uint8_t rings[VIRTQ_SPACE(RX_BUFFERS) + VIRTQ_SPACE(TX_RING) + VIRTQ_SPACE(EVENT_BUFFERS)]
+APART static uint8_t rings[VIRTQ_SPACE(RX_BUFFERS) + VIRTQ_SPACE(TX_RING) + VIRTQ_SPACE(EVENT_BUFFERS)]
 	__attribute__((aligned(VIRTQ_ALIGN)));
+
+static bool used; /* there is a device: all that a program without sockets looks at */
 
 static void post_rx(unsigned i)
 {
@@ -107,6 +109,7 @@ bool vsock_ready(void)
 	init_rings(vs.dev->features & (1ull << VIRTIO_RING_F_EVENT_IDX));
 	event_on_gsi(vs.dev->gsi, on_interrupt, NULL);
 	virtio_setup_rings(vs.dev, all, QUEUES);
+	used = true;
 	return true;
 }
 
@@ -218,7 +221,7 @@ void vsock_flush(void)
 {
 	uint64_t deadline = clock_ns() + FLUSH_NS;
 
-	if (!vs.dev)
+	if (!used)
 		return;
 	vsock_kick();
 	while (vs.q[TX].nfree < vs.q[TX].size && !vs.q[TX].broken && clock_ns() < deadline) {

@@ -24,7 +24,7 @@ struct range {
 };
 #define PROT_HOLE (-1)
 
-static struct range first_ranges[RANGES_STATIC];
+APART static struct range first_ranges[RANGES_STATIC];
 static struct range *ranges = first_ranges;
 static unsigned nranges, ranges_max = RANGES_STATIC;
 

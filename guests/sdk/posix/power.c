@@ -113,7 +113,7 @@ void power_fault(struct exo_fault *f)
 
 void power_panic(const char *text)
 {
-	static struct exo_fault f;
+	APART static struct exo_fault f;
 
 	f = (struct exo_fault){.kind = EXO_FAULT_PANIC, .signal = SIGABRT};
 	strncpy(f.text, text, sizeof(f.text) - 1);

@@ -48,9 +48,9 @@ struct frame {
 	siginfo_t info;
 };
 
-static struct action actions[SIGNALS];
+APART static struct action actions[SIGNALS];
 static uint64_t process_pending;
-static int process_code[SIGNALS];
+APART static int process_code[SIGNALS];
 
 static bool is_default(int sig)
 {
@@ -277,7 +277,7 @@ static struct fault_kind fault_kind_of(uint64_t vector, uint64_t error)
 
 static _Noreturn void report_fault(const struct regs *r, int sig, bool in_layer)
 {
-	static struct exo_fault f;
+	APART static struct exo_fault f;
 
 	f = (struct exo_fault){
 		.kind = EXO_FAULT_EXCEPTION,

@@ -20,7 +20,8 @@ _Noreturn void start_program(void *stack, void (*entry)(void));
 /* Of the linker, if the ELF header is part of the image. */
 extern const Elf64_Ehdr __ehdr_start __attribute__((weak));
 
-static uint8_t fault_stack[8192] __attribute__((aligned(16)));
+APART static uint8_t fault_stack[8192] __attribute__((aligned(16)));
+APART static char words[EXO_CMDLINE_MAX]; /* a command line, in pieces */
 
 struct strings {
 	const char *first; /* back to back, each terminated */
@@ -135,7 +136,6 @@ static void set_entries(void)
 
 void exo_ring3_start(struct sup_shared *shared)
 {
-	char words[EXO_CMDLINE_MAX];
 	struct strings args, env = {.first = ""};
 	size_t bytes;
 

@@ -16,7 +16,7 @@ struct posix_timer {
 	int clockid, sig, tid; /* sig 0: SIGEV_NONE; tid 0: the process */
 };
 
-static struct posix_timer posix_timers[POSIX_TIMERS];
+APART static struct posix_timer posix_timers[POSIX_TIMERS];
 
 static void alarm_fired(struct timer *t)
 {
