@@ -233,6 +233,33 @@ def sandbox_state():
     vmm.finish()
 
 
+def doorbells():
+    """A doorbell that rings often becomes an ioeventfd: no exits, and the loop answers."""
+    ring = "c705 501000d0 00000000"
+    wait = "0f31 89c3 0f31 29d8 3d00000020 72f7"  # 2^29 cycles of the TSC
+    again = "b9e8030000 " + ring + " e2f4"  # 1,000 times
+    vmm = Vmm(EXE, elf(code("b90f000000 " + ring + " e2f4") + SPIN)).wait_started()
+    time.sleep(0.3)
+    vmm.send(STATS_REQUEST)
+    exits = struct.unpack("<Q", vmm.receive()[1][16:24])[0]
+    fds = [os.readlink(f"/proc/{vmm.pid}/fd/{n}") for n in os.listdir(f"/proc/{vmm.pid}/fd")]
+    tap.check(exits == 15 and "anon_inode:[eventfd]" not in fds,
+              "a doorbell that rings 15 times is 15 exits", f"{exits} {fds}")
+    vmm.finish()
+    vmm = Vmm(EXE, elf(code("b910000000 " + ring + " e2f4" + wait + again) + SPIN)).wait_started()
+    exits, deadline = 0, time.monotonic() + 20
+    while exits < 16 and time.monotonic() < deadline:
+        vmm.send(STATS_REQUEST)
+        exits = struct.unpack("<Q", vmm.receive()[1][16:24])[0]
+    time.sleep(1.5)
+    vmm.send(STATS_REQUEST)
+    exits, _, _, wakeups, _ = struct.unpack("<QQQQQ", vmm.receive()[1][16:56])
+    fds = [os.readlink(f"/proc/{vmm.pid}/fd/{n}") for n in os.listdir(f"/proc/{vmm.pid}/fd")]
+    tap.check(exits == 16 and "anon_inode:[eventfd]" in fds,
+              "a doorbell that rings 1,000 times more is none", f"{exits} {wakeups} {fds}")
+    vmm.finish()
+
+
 def unprivileged():
     """As an ordinary user: namespaces come from a user namespace, where one is allowed."""
     if os.geteuid() != 0:
@@ -315,6 +342,6 @@ def nothing_left():
     tap.check(len(os.listdir("/proc/self/fd")) == before, "no fds left here")
 
 
-for test in (h32, h33, messages, images, sandbox_state, unprivileged, sandbox_probe, nothing_left):
+for test in (h32, h33, messages, images, doorbells, sandbox_state, unprivileged, sandbox_probe, nothing_left):
     test()
 sys.exit(tap.done())
