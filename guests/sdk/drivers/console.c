@@ -421,10 +421,11 @@ long console_write(unsigned port, const struct iovec *iov, int n, bool nonblock)
 {
 	uint64_t total = iov_total(iov, n), at = 0;
 
-	if (con.tried && !con.dev)
-		return -EIO;
 	if (total == 0)
 		return 0;
+	/* Our monitor's set-up takes the first chain along; others are asked for ports first. */
+	if ((con.tried || !boot) && !ready())
+		return -EIO;
 	if (nonblock) {
 		if (!ready())
 			return -EIO;
