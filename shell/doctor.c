@@ -153,8 +153,7 @@ static void check_kvm(struct doctor *d)
 		    cpu_has_virtualization()
 			    ? "sudo modprobe kvm_amd or kvm_intel"
 			    : "switch virtualization on in the firmware, or (in a VM) "
-			      "nesting on the host; until then make run and make "
-			      "check use the nested route (QEMU)",
+			      "nesting on the host; until then: exo-nested -- exo run PROGRAM",
 		    "there is none");
 		return;
 	}
@@ -169,8 +168,8 @@ static void check_kvm(struct doctor *d)
 		say(d, GOOD, "/dev/kvm", NULL, "hardware virtualization");
 	else
 		say(d, LIMITED, "/dev/kvm",
-		    "programs built with exo-cc are made for this; run Linux guests by the nested "
-		    "route",
+		    "programs built with exo-cc are made for this; run Linux guests with "
+		    "exo-nested",
 		    "software KVM: a guest's ring 3 is native, its ring 0 is emulated");
 	check_vm(d, kvm);
 	close(kvm);

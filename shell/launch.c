@@ -91,7 +91,8 @@ static int open_kvm(int *fd)
 	if (errno == ENOENT || errno == ENODEV || errno == ENXIO)
 		return text_error(
 			GUEST_EXIT_FAILURE,
-			"no /dev/kvm: this machine offers no KVM here; \"exo-nested -- exo run …\" "
+			"no /dev/kvm: this machine offers no KVM here; \"exo-nested -- exo run "
+			"PROGRAM\" "
 			"runs it in an emulated machine that has one, and exo doctor says more");
 	if (errno == EACCES || errno == EPERM)
 		return text_error(
