@@ -67,9 +67,11 @@ static void test_disk(void)
 static void test_vsock(void)
 {
 	struct sockaddr_vm a = {.svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_ANY, .svm_port = 99},
-			   any = {.svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_ANY,
+			   any = {.svm_family = AF_VSOCK,
+				  .svm_cid = VMADDR_CID_ANY,
 				  .svm_port = VMADDR_PORT_ANY},
-			   host = {.svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_HOST,
+			   host = {.svm_family = AF_VSOCK,
+				   .svm_cid = VMADDR_CID_HOST,
 				   .svm_port = 65432},
 			   got;
 	int s = socket(AF_VSOCK, SOCK_STREAM, 0), t = socket(AF_VSOCK, SOCK_STREAM, 0);
@@ -109,7 +111,8 @@ void test_devices(void)
 	else
 		check(errno == EAFNOSUPPORT, "other address families are EAFNOSUPPORT");
 	if (isatty(STDOUT_FILENO))
-		check(ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) == 0 && tcgetattr(STDOUT_FILENO, &t) == 0,
+		check(ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) == 0 &&
+			      tcgetattr(STDOUT_FILENO, &t) == 0,
 		      "the terminal has a size and settings");
 	else
 		check(tcgetattr(STDOUT_FILENO, &t) < 0 && errno == ENOTTY,

@@ -139,10 +139,12 @@ void test_files(void)
 	check(vectors(), "readv and writev");
 	check(event_counter(), "eventfd");
 	check(fstat(STDOUT_FILENO, &st) == 0, "fstat of standard output");
-	check(fails_with(open("/no/such/file", O_RDONLY), ENOENT), "open of a missing name is ENOENT");
+	check(fails_with(open("/no/such/file", O_RDONLY), ENOENT),
+	      "open of a missing name is ENOENT");
 	check(fails_with((int)read(123, &st, 1), EBADF), "a closed descriptor is EBADF");
 	check(fails_with((int)lseek(STDERR_FILENO, 0, SEEK_SET), ESPIPE) ||
 		      lseek(STDERR_FILENO, 0, SEEK_CUR) >= 0,
 	      "lseek of a stream is ESPIPE");
-	check(fails_with(open("/dev/vd9", O_RDONLY), ENOENT), "a disk that is not granted is ENOENT");
+	check(fails_with(open("/dev/vd9", O_RDONLY), ENOENT),
+	      "a disk that is not granted is ENOENT");
 }

@@ -130,7 +130,8 @@ void test_memory(void)
 	      "mprotect back to read and write");
 	munmap(p, 4 * 4096);
 	check(code_can_be_made(), "memory can become code, and is not writable then");
-	p = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	p = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		 0);
 	if (p == MAP_FAILED)
 		check(errno == EACCES, "write and execute together are refused");
 	else

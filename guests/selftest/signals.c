@@ -141,7 +141,7 @@ static bool divides(void)
 	handle(SIGFPE, on_fault, 0);
 	if (sigsetjmp(back, 1) == 0)
 		x /= zero;
-	return last == SIGFPE;
+	return last == SIGFPE && x == 1;
 }
 
 static bool illegal(void)

@@ -105,7 +105,8 @@ static bool preempts(void)
 	pthread_create(&t[1], NULL, spin, &x[1]);
 	usleep(30000);
 	stop = 1;
-	return pthread_join(t[0], NULL) == 0 && pthread_join(t[1], NULL) == 0 && x[0] > 1 && x[1] > 1;
+	return pthread_join(t[0], NULL) == 0 && pthread_join(t[1], NULL) == 0 && x[0] > 1 &&
+	       x[1] > 1;
 }
 
 static void *read_one(void *arg)

@@ -1,3 +1,4 @@
+/* virtio-blk: requests in flight, disks by name (blk.h). Ring 3. */
 #include "blk.h"
 
 #include "virtio.h"

@@ -1,3 +1,4 @@
+/* virtio-rng: one request, when the program first asks for random bytes (rng.h). Ring 3. */
 #include "rng.h"
 
 #include "virtio.h"

@@ -21,8 +21,8 @@
 struct virtio_dev {
 	uint32_t gpa;
 	uint32_t gsi;
-	uint32_t id;   /* VIRTIO_ID_*; 0: not known before it is probed */
-	char name[16]; /* of the grant, or "" */
+	uint32_t id;       /* VIRTIO_ID_*; 0: not known before it is probed */
+	char name[16];     /* of the grant, or "" */
 	uint64_t features; /* agreed on */
 	bool taken;        /* a driver has set it up */
 };

@@ -1,3 +1,4 @@
+/* virtio-vsock: buffers and packets (vsock.h). Ring 3. */
 #include "vsock.h"
 
 #include "virtio.h"
@@ -10,8 +11,8 @@ enum { RX, TX, EVENT, QUEUES };
 
 #define RX_BUFFERS 16
 #define TX_RING 64
-#define TX_DATA 16     /* slots with room for a payload */
-#define TX_CONTROL 32  /* slots for a header alone */
+#define TX_DATA 16    /* slots with room for a payload */
+#define TX_CONTROL 32 /* slots for a header alone */
 #define EVENT_BUFFERS 2
 #define HDR sizeof(struct virtio_vsock_hdr)
 #define SLOT_BYTES ((VSOCK_PACKET_BYTES + HDR + 63) & ~63ull)
@@ -22,7 +23,7 @@ APART static struct {
 	struct virtio_dev *dev;
 	uint32_t cid;
 	struct virtq q[QUEUES];
-	uint8_t *rx, *tx;            /* SLOT_BYTES each buffer */
+	uint8_t *rx, *tx; /* SLOT_BYTES each buffer */
 	uint8_t rx_by_head[RX_BUFFERS];
 	uint8_t tx_by_head[TX_RING]; /* data slot, or TX_DATA + control slot */
 	uint64_t tx_free;            /* bit n: data slot n, bit TX_DATA + n: control slot n */
@@ -31,8 +32,8 @@ APART static struct {
 	bool draining;
 } vs;
 
-APART static uint8_t rings[VIRTQ_SPACE(RX_BUFFERS) + VIRTQ_SPACE(TX_RING) + VIRTQ_SPACE(EVENT_BUFFERS)]
-	__attribute__((aligned(VIRTQ_ALIGN)));
+APART static uint8_t rings[VIRTQ_SPACE(RX_BUFFERS) + VIRTQ_SPACE(TX_RING) +
+			   VIRTQ_SPACE(EVENT_BUFFERS)] __attribute__((aligned(VIRTQ_ALIGN)));
 
 static bool used; /* there is a device: all that a program without sockets looks at */
 

@@ -157,7 +157,8 @@ int blkfile_open(const char *name, int flags, struct file **out)
 	if (!b)
 		return -ENOMEM;
 	b->disk = d;
-	b->file = (struct file){.ops = &blkfile_ops, .refs = 1,
+	b->file = (struct file){.ops = &blkfile_ops,
+				.refs = 1,
 				.flags = (unsigned)flags & (O_ACCMODE | O_NONBLOCK),
 				.dev = 254u << 8 | blk_index(d)};
 	*out = &b->file;

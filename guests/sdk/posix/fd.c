@@ -203,7 +203,8 @@ uint64_t iov_total(const struct iovec *iov, int n)
 	return total;
 }
 
-static size_t iov_copy(const struct iovec *iov, int n, size_t at, void *flat, size_t len, bool to_iov)
+static size_t iov_copy(const struct iovec *iov, int n, size_t at, void *flat, size_t len,
+		       bool to_iov)
 {
 	size_t done = 0;
 

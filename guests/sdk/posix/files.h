@@ -23,8 +23,7 @@ long fd_sync(int fd);
 long fd_sendfile(int to, int from, int64_t *off, size_t count);
 
 /* poll.c */
-long poll_files(struct pollfd *fds, unsigned long n, uint64_t deadline_ns,
-		const uint64_t *mask);
+long poll_files(struct pollfd *fds, unsigned long n, uint64_t deadline_ns, const uint64_t *mask);
 long poll_select(int n, fd_set *in, fd_set *out, fd_set *except, uint64_t deadline_ns,
 		 const uint64_t *mask);
 unsigned file_poll(struct file *f);

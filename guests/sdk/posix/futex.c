@@ -62,9 +62,8 @@ long thread_futex(uint32_t *addr, int op, uint32_t val, uint64_t arg, uint32_t *
 		if (ts && !clock_from_timespec(ts, &ns))
 			return -EINVAL;
 		if (ts)
-			deadline = clock_absolute(op & FUTEX_CLOCK_REALTIME ? CLOCK_REALTIME :
-									      CLOCK_MONOTONIC,
-						  ns);
+			deadline = clock_absolute(
+				op & FUTEX_CLOCK_REALTIME ? CLOCK_REALTIME : CLOCK_MONOTONIC, ns);
 		return wait(addr, val, deadline, val3);
 	case FUTEX_WAKE:
 		return wake(addr, val, 0, NULL, FUTEX_BITSET_MATCH_ANY);

@@ -20,7 +20,7 @@
 
 struct range {
 	uint64_t lo, hi;
-	int prot;      /* PROT_*, or PROT_HOLE: no RAM */
+	int prot; /* PROT_*, or PROT_HOLE: no RAM */
 };
 #define PROT_HOLE (-1)
 
@@ -28,10 +28,10 @@ APART static struct range first_ranges[RANGES_STATIC];
 static struct range *ranges = first_ranges;
 static unsigned nranges, ranges_max = RANGES_STATIC;
 
-static uint64_t base;      /* of all memory that can be given out */
+static uint64_t base; /* of all memory that can be given out */
 static uint64_t end;
-static uint64_t mapped;    /* [base, mapped) is accessible unless a range says otherwise */
-static uint64_t used_top;  /* [used_top, …) was never given out: it is zero */
+static uint64_t mapped;   /* [base, mapped) is accessible unless a range says otherwise */
+static uint64_t used_top; /* [used_top, …) was never given out: it is zero */
 static uint64_t brk_at, brk_end;
 static uint64_t total_bytes;
 static bool started;
@@ -272,7 +272,8 @@ long mem_mmap(uint64_t addr, size_t len, int prot, int flags, int fd)
 		return (long)addr;
 	if (!valid(addr, len) || addr < brk_end)
 		return -ENOMEM;
-	if (flags & MAP_FIXED_NOREPLACE && find(addr) < nranges && ranges[find(addr)].lo < addr + len)
+	if (flags & MAP_FIXED_NOREPLACE && find(addr) < nranges &&
+	    ranges[find(addr)].lo < addr + len)
 		return -EEXIST;
 	err = mem_unmap(addr, len);
 	if (err < 0)

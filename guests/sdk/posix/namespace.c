@@ -61,9 +61,9 @@ static const struct {
 	const struct file_ops *ops;
 	int stream; /* ops NULL: a standard stream */
 } names[] = {
-	{"/dev/null", &null_ops, 0},    {"/dev/zero", &zero_ops, 0},
+	{"/dev/null", &null_ops, 0},     {"/dev/zero", &zero_ops, 0},
 	{"/dev/random", &random_ops, 0}, {"/dev/urandom", &random_ops, 0},
-	{"/dev/stdin", NULL, 0},        {"/dev/stdout", NULL, 1},
+	{"/dev/stdin", NULL, 0},         {"/dev/stdout", NULL, 1},
 	{"/dev/stderr", NULL, 2},
 };
 
@@ -73,7 +73,9 @@ static int open_memory(const struct file_ops *ops, uint64_t dev, int flags, stru
 
 	if (!f)
 		return -ENOMEM;
-	*f = (struct file){.ops = ops, .refs = 1, .dev = dev,
+	*f = (struct file){.ops = ops,
+			   .refs = 1,
+			   .dev = dev,
 			   .flags = (unsigned)flags & (O_ACCMODE | O_APPEND | O_NONBLOCK)};
 	*out = f;
 	return 0;

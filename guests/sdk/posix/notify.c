@@ -105,8 +105,8 @@ static long notify_new(const struct file_ops *ops, int flags, struct notify init
 	if (!e)
 		return -ENOMEM;
 	*e = init;
-	e->file = (struct file){.ops = ops, .refs = 1,
-				.flags = O_RDWR | ((unsigned)flags & O_NONBLOCK)};
+	e->file = (struct file){
+		.ops = ops, .refs = 1, .flags = O_RDWR | ((unsigned)flags & O_NONBLOCK)};
 	return fd_install_new(&e->file, flags);
 }
 
@@ -150,8 +150,8 @@ long timerfd_get(int fd, struct itimerspec *out)
 	if (!e)
 		return fd_file(fd) ? -EINVAL : -EBADF;
 	out->it_interval = clock_to_timespec(e->timer.interval_ns);
-	out->it_value = clock_to_timespec(
-		e->timer.armed ? MAX(e->timer.deadline_ns, now + 1) - now : 0);
+	out->it_value =
+		clock_to_timespec(e->timer.armed ? MAX(e->timer.deadline_ns, now + 1) - now : 0);
 	return 0;
 }
 
@@ -172,8 +172,8 @@ long timerfd_set(int fd, int flags, const struct itimerspec *in, struct itimersp
 	e->timer.interval_ns = interval;
 	if (value)
 		timer_set(&e->timer,
-			  flags & TFD_TIMER_ABSTIME ? clock_absolute(e->clockid, value) :
-						      clock_ns() + value,
+			  flags & TFD_TIMER_ABSTIME ? clock_absolute(e->clockid, value)
+						    : clock_ns() + value,
 			  interval);
 	return 0;
 }

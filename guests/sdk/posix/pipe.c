@@ -14,8 +14,8 @@ struct pipe {
 
 static struct pipe *pipe_of(struct file *f, bool reader)
 {
-	return (struct pipe *)(void *)((char *)f - (reader ? offsetof(struct pipe, reader) :
-							      offsetof(struct pipe, writer)));
+	return (struct pipe *)(void *)((char *)f - (reader ? offsetof(struct pipe, reader)
+							   : offsetof(struct pipe, writer)));
 }
 
 static long pipe_readv(struct file *f, const struct iovec *iov, int n, int64_t off)

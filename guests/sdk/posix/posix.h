@@ -33,7 +33,7 @@
 #define NS_PER_S 1000000000ull
 #define DEADLINE_NEVER UINT64_MAX
 /* Internal errors of an interrupted call; the program sees EINTR or a call made again. */
-#define RESTART_CALL 512        /* again after no handler, or one with SA_RESTART */
+#define RESTART_CALL 512   /* again after no handler, or one with SA_RESTART */
 #define RESTART_NOHAND 514 /* again after no handler */
 #define RED_ZONE 128
 

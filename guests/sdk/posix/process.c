@@ -141,8 +141,8 @@ static bool call_thread(struct regs *r, long *result)
 {
 	switch (r->orig_rax) {
 	case SYS_clone:
-		*result = thread_clone(r, r->rdi, r->rsi, PTR(int, r->rdx), PTR(int, r->r10),
-				       r->r8);
+		*result =
+			thread_clone(r, r->rdi, r->rsi, PTR(int, r->rdx), PTR(int, r->r10), r->r8);
 		return true;
 	case SYS_exit:
 		if (thread_alone())

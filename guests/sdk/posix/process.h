@@ -5,8 +5,8 @@
 #include "posix.h"
 
 /* True if the call in r is one of theirs; *result is then what it returns. */
-bool call_signal(struct regs *r, long *result); /* sigcalls.c */
-bool call_time(struct regs *r, long *result);   /* timecalls.c */
+bool call_signal(struct regs *r, long *result);  /* sigcalls.c */
+bool call_time(struct regs *r, long *result);    /* timecalls.c */
 bool call_process(struct regs *r, long *result); /* process.c */
 
 /* munmap; a thread's own stack goes when the thread does. */

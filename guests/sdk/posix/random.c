@@ -30,8 +30,20 @@ static void quarter(uint32_t *x, unsigned a, unsigned b, unsigned c, unsigned d)
 static void block(uint32_t out[16], uint64_t counter)
 {
 	const uint32_t in[16] = {
-		0x61707865, 0x3320646e, 0x79622d32, 0x6b206574, key[0], key[1], key[2], key[3],
-		key[4], key[5], key[6], key[7], (uint32_t)counter, (uint32_t)(counter >> 32),
+		0x61707865,
+		0x3320646e,
+		0x79622d32,
+		0x6b206574,
+		key[0],
+		key[1],
+		key[2],
+		key[3],
+		key[4],
+		key[5],
+		key[6],
+		key[7],
+		(uint32_t)counter,
+		(uint32_t)(counter >> 32),
 	};
 
 	memcpy(out, in, sizeof(in));

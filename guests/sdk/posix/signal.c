@@ -20,8 +20,8 @@
 	 BIT(SIGTTIN) | BIT(SIGTTOU))
 
 /* Those that a person or the host sends. */
-#define FROM_OUTSIDE                                                                               \
-	(BIT(SIGHUP) | BIT(SIGINT) | BIT(SIGQUIT) | BIT(SIGTERM) | BIT(SIGUSR1) | BIT(SIGUSR2) |    \
+#define FROM_OUTSIDE \
+	(BIT(SIGHUP) | BIT(SIGINT) | BIT(SIGQUIT) | BIT(SIGTERM) | BIT(SIGUSR1) | BIT(SIGUSR2) | \
 	 BIT(SIGCONT) | BIT(SIGTSTP) | BIT(SIGWINCH))
 
 #define RFLAGS_USER 0xcd5ull /* the arithmetic flags and DF */

@@ -38,7 +38,8 @@ static struct vsock *get(int fd, long *err)
 
 static long install(struct vsock *s, int flags)
 {
-	s->file = (struct file){.ops = &socket_ops, .refs = 1,
+	s->file = (struct file){.ops = &socket_ops,
+				.refs = 1,
 				.flags = O_RDWR | (flags & SOCK_NONBLOCK ? O_NONBLOCK : 0u)};
 	return fd_install_new(&s->file, flags & SOCK_CLOEXEC ? O_CLOEXEC : 0);
 }
@@ -54,8 +55,7 @@ long socket_create(int domain, int type, int protocol)
 		return -EPROTONOSUPPORT;
 	if (kind != SOCK_STREAM && kind != SOCK_SEQPACKET)
 		return -ESOCKTNOSUPPORT;
-	s = vsock_new(kind == SOCK_STREAM ? VIRTIO_VSOCK_TYPE_STREAM :
-					    VIRTIO_VSOCK_TYPE_SEQPACKET);
+	s = vsock_new(kind == SOCK_STREAM ? VIRTIO_VSOCK_TYPE_STREAM : VIRTIO_VSOCK_TYPE_SEQPACKET);
 	return s ? install(s, type) : -ENOMEM;
 }
 
@@ -242,7 +242,8 @@ long socket_name(int fd, void *addr, unsigned *len, bool peer)
 	if (!s)
 		return err;
 	if (!peer)
-		put_address(addr, len, vsock_cid(), s->local_port ? s->local_port : VMADDR_PORT_ANY);
+		put_address(addr, len, vsock_cid(),
+			    s->local_port ? s->local_port : VMADDR_PORT_ANY);
 	else if (s->state >= VSOCK_CONNECTED)
 		put_address(addr, len, s->peer_cid, s->peer_port);
 	else

@@ -48,8 +48,9 @@ static bool call_file(struct regs *r, long *result)
 		return true;
 	case SYS_pread64:
 	case SYS_pwrite64:
-		*result = (int64_t)d < 0 ? -EINVAL :
-			  one_iov(r->orig_rax == SYS_pwrite64, fd, b, c, (int64_t)d);
+		*result = (int64_t)d < 0
+				  ? -EINVAL
+				  : one_iov(r->orig_rax == SYS_pwrite64, fd, b, c, (int64_t)d);
 		return true;
 	case SYS_readv:
 		*result = fd_readv(fd, PTR(struct iovec, b), (long)c, -1);
@@ -58,12 +59,12 @@ static bool call_file(struct regs *r, long *result)
 		*result = fd_writev(fd, PTR(struct iovec, b), (long)c, -1);
 		return true;
 	case SYS_preadv:
-		*result = (int64_t)d < 0 ? -EINVAL :
-			  fd_readv(fd, PTR(struct iovec, b), (long)c, (int64_t)d);
+		*result = (int64_t)d < 0 ? -EINVAL
+					 : fd_readv(fd, PTR(struct iovec, b), (long)c, (int64_t)d);
 		return true;
 	case SYS_pwritev:
-		*result = (int64_t)d < 0 ? -EINVAL :
-			  fd_writev(fd, PTR(struct iovec, b), (long)c, (int64_t)d);
+		*result = (int64_t)d < 0 ? -EINVAL
+					 : fd_writev(fd, PTR(struct iovec, b), (long)c, (int64_t)d);
 		return true;
 	case SYS_sendfile:
 		*result = fd_sendfile(fd, (int)b, PTR(int64_t, c), d);
@@ -230,8 +231,8 @@ static long select_timeval(struct regs *r)
 	if (tv) {
 		if (tv->tv_sec < 0 || (uint64_t)tv->tv_usec >= 1000000)
 			return -EINVAL;
-		deadline = clock_ns() + (uint64_t)tv->tv_sec * NS_PER_S +
-			   (uint64_t)tv->tv_usec * 1000;
+		deadline =
+			clock_ns() + (uint64_t)tv->tv_sec * NS_PER_S + (uint64_t)tv->tv_usec * 1000;
 	}
 	return poll_select((int)r->rdi, PTR(fd_set, r->rsi), PTR(fd_set, r->rdx),
 			   PTR(fd_set, r->r10), deadline, NULL);
@@ -260,10 +261,9 @@ static bool call_wait(struct regs *r, long *result)
 		*result = poll_files(PTR(struct pollfd, a), b, ms_deadline((int)c), NULL);
 		return true;
 	case SYS_ppoll:
-		*result = clock_deadline(PTR(struct timespec, c), &deadline) ?
-				  poll_files(PTR(struct pollfd, a), b, deadline,
-					     PTR(uint64_t, d)) :
-				  -EINVAL;
+		*result = clock_deadline(PTR(struct timespec, c), &deadline)
+				  ? poll_files(PTR(struct pollfd, a), b, deadline, PTR(uint64_t, d))
+				  : -EINVAL;
 		return true;
 	case SYS_select:
 		*result = select_timeval(r);
@@ -371,7 +371,8 @@ void syscall_enter(struct regs *r)
 		fn();
 	}
 	r->rax = (uint64_t)syscall_dispatch(r);
-	if (signal_due() || r->rax == (uint64_t)-RESTART_CALL || r->rax == (uint64_t)-RESTART_NOHAND)
+	if (signal_due() || r->rax == (uint64_t)-RESTART_CALL ||
+	    r->rax == (uint64_t)-RESTART_NOHAND)
 		signal_deliver(r);
 	event_arm();
 }

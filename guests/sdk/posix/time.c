@@ -8,7 +8,7 @@ static uint64_t ns_per_tick_32; /* ns a tick, 32.32 fixed point */
 static uint64_t tsc_hz;
 static int64_t wall_offset_ns; /* CLOCK_REALTIME - CLOCK_MONOTONIC */
 static bool wall_known;
-static uint64_t start_ns; /* CLOCK_MONOTONIC when the program began */
+static uint64_t start_ns;    /* CLOCK_MONOTONIC when the program began */
 static struct timer *timers; /* by deadline, earliest first */
 
 static uint64_t rdtsc(void)
@@ -106,7 +106,8 @@ bool clock_from_timespec(const struct timespec *ts, uint64_t *ns)
 
 struct timespec clock_to_timespec(uint64_t ns)
 {
-	return (struct timespec){.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
+	return (struct timespec){.tv_sec = (time_t)(ns / NS_PER_S),
+				 .tv_nsec = (long)(ns % NS_PER_S)};
 }
 
 bool clock_deadline(const struct timespec *ts, uint64_t *deadline_ns)

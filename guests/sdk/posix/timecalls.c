@@ -56,8 +56,7 @@ static long sleep_until(uint64_t deadline, struct timespec *rest)
 	return 0;
 }
 
-static long call_nanosleep(int clockid, int flags, const struct timespec *ts,
-			   struct timespec *rest)
+static long call_nanosleep(int clockid, int flags, const struct timespec *ts, struct timespec *rest)
 {
 	uint64_t ns;
 
@@ -161,8 +160,10 @@ static long call_timer_create(int clockid, const struct kernel_sigevent *ev, int
 
 		if (p->used)
 			continue;
-		*p = (struct posix_timer){.timer.fn = posix_timer_fired, .used = true,
-					  .clockid = clockid, .sig = SIGALRM};
+		*p = (struct posix_timer){.timer.fn = posix_timer_fired,
+					  .used = true,
+					  .clockid = clockid,
+					  .sig = SIGALRM};
 		if (ev)
 			p->sig = ev->notify == SIGEV_NONE ? 0 : ev->signo;
 		if (ev && ev->notify == SIGEV_THREAD_ID)
@@ -204,8 +205,8 @@ static long call_timer_settime(uint64_t id, int flags, const struct itimerspec *
 	p->timer.interval_ns = interval;
 	if (value)
 		timer_set(&p->timer,
-			  flags & TIMER_ABSTIME ? clock_absolute(p->clockid, value) :
-						  clock_ns() + value,
+			  flags & TIMER_ABSTIME ? clock_absolute(p->clockid, value)
+						: clock_ns() + value,
 			  interval);
 	return 0;
 }
@@ -265,8 +266,8 @@ bool call_time(struct regs *r, long *result)
 		*result = call_alarm((unsigned)a);
 		return true;
 	case SYS_setitimer:
-		*result = call_setitimer((int)a, PTR(struct itimerval, b),
-					 PTR(struct itimerval, c));
+		*result =
+			call_setitimer((int)a, PTR(struct itimerval, b), PTR(struct itimerval, c));
 		return true;
 	case SYS_getitimer:
 		*result = call_getitimer((int)a, PTR(struct itimerval, b));

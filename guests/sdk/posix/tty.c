@@ -70,8 +70,15 @@ static void tty_learn(void)
 		.c_oflag = OPOST | ONLCR,
 		.c_cflag = B38400 | CS8 | CREAD,
 		.c_lflag = ISIG | ICANON | ECHO | ECHOE | ECHOK | ECHOCTL | ECHOKE | IEXTEN,
-		.c_cc = {[VINTR] = 3, [VQUIT] = 28, [VERASE] = 127, [VKILL] = 21, [VEOF] = 4,
-			 [VMIN] = 1, [VSTART] = 17, [VSTOP] = 19, [VSUSP] = 26},
+		.c_cc = {[VINTR] = 3,
+			 [VQUIT] = 28,
+			 [VERASE] = 127,
+			 [VKILL] = 21,
+			 [VEOF] = 4,
+			 [VMIN] = 1,
+			 [VSTART] = 17,
+			 [VSTOP] = 19,
+			 [VSUSP] = 26},
 	};
 }
 

@@ -182,8 +182,12 @@ static bool receive(struct vsock *s, const struct virtio_vsock_hdr *h, const uin
 static void refuse(const struct virtio_vsock_hdr *h)
 {
 	struct virtio_vsock_hdr r = {
-		.src_cid = h->dst_cid, .dst_cid = h->src_cid, .src_port = h->dst_port,
-		.dst_port = h->src_port, .type = h->type, .op = VIRTIO_VSOCK_OP_RST,
+		.src_cid = h->dst_cid,
+		.dst_cid = h->src_cid,
+		.src_port = h->dst_port,
+		.dst_port = h->src_port,
+		.type = h->type,
+		.op = VIRTIO_VSOCK_OP_RST,
 	};
 
 	if (h->op != VIRTIO_VSOCK_OP_RST)
@@ -291,8 +295,8 @@ void vsock_on_packet(const struct virtio_vsock_hdr *h, const uint8_t *data, uint
 {
 	struct vsock *s;
 
-	if (h->dst_cid != vsock_cid() || (h->type != VIRTIO_VSOCK_TYPE_STREAM &&
-					  h->type != VIRTIO_VSOCK_TYPE_SEQPACKET))
+	if (h->dst_cid != vsock_cid() ||
+	    (h->type != VIRTIO_VSOCK_TYPE_STREAM && h->type != VIRTIO_VSOCK_TYPE_SEQPACKET))
 		return;
 	s = find(h);
 	if (!s) {

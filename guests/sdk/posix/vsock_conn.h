@@ -26,11 +26,11 @@ struct vsock {
 	struct file file;
 	struct vsock *next; /* all sockets */
 	enum vsock_state state;
-	uint16_t type; /* VIRTIO_VSOCK_TYPE_* */
+	uint16_t type;       /* VIRTIO_VSOCK_TYPE_* */
 	uint32_t local_port; /* 0: not bound */
 	uint32_t peer_port;
 	uint32_t peer_cid;
-	int error;           /* SO_ERROR */
+	int error;                  /* SO_ERROR */
 	bool shut_read, shut_write; /* by us */
 	bool peer_no_send, peer_no_recv;
 
@@ -39,14 +39,14 @@ struct vsock {
 	uint32_t head, count; /* of the ring */
 	uint32_t open_msg;    /* bytes so far of the message that has no end yet */
 	bool open_started;
-	uint32_t complete;    /* messages that have */
+	uint32_t complete; /* messages that have */
 	uint32_t fwd_cnt, fwd_told;
 
 	/* Sending. */
 	uint32_t tx_cnt, peer_fwd_cnt, peer_buf_alloc;
 
 	uint64_t rcv_timeout_ns, snd_timeout_ns, connect_timeout_ns; /* 0: none */
-	struct timer timer; /* of connecting, of closing */
+	struct timer timer;                                          /* of connecting, of closing */
 
 	/* Listening: connections not accepted yet. */
 	struct vsock *queue_head, *queue_tail, *queue_next, *listener;
