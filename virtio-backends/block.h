@@ -19,7 +19,7 @@
 #define BLOCK_NO_URING 2u
 
 struct block_resources {
-	int fd;           /* opened without O_DIRECT; for writing unless BLOCK_READ_ONLY */
+	int fd;           /* blocking; O_DIRECT or not; for writing unless BLOCK_READ_ONLY */
 	unsigned flags;   /* BLOCK_* */
 	uint64_t bytes;   /* multiple of 512, not 0 */
 	const char *name; /* at most 15 characters count; also the serial number */

@@ -13,6 +13,7 @@
 
 #define SECTOR 512u
 #define ZEROES_BYTES 65536u
+#define BOUNCE_BYTES 32768u
 
 enum step { STEP_DATA, STEP_RANGE, STEP_ZEROES, STEP_SYNC };
 
@@ -30,6 +31,7 @@ struct request {
 	uint8_t method; /* enum method, for STEP_RANGE */
 	uint8_t retries;
 	uint8_t status;      /* VIRTIO_BLK_S_*, so far */
+	bool bounced;        /* through b->bounce, in pieces */
 	uint32_t type;       /* VIRTIO_BLK_T_* */
 	uint8_t *status_ptr; /* guest memory */
 	uint64_t off, left;  /* STEP_DATA, STEP_ZEROES: what is still to do */
@@ -46,6 +48,7 @@ struct block {
 	struct virtio_blk_config config;
 	int fd;
 	bool read_only;
+	bool direct; /* O_DIRECT: what is not aligned goes through a bounce buffer */
 	bool watching;
 	bool draining; /* reset: completions are only counted */
 	uint64_t bytes;
@@ -60,7 +63,9 @@ struct block {
 	uint8_t free[BLOCK_INFLIGHT_MAX];
 	struct vq_chain chain; /* the one being decoded */
 	struct request request[BLOCK_INFLIGHT_MAX];
-	uint8_t zeroes[ZEROES_BYTES]; /* never written, so never touched */
+	/* Pages of these come into being when they are used. */
+	uint8_t zeroes[ZEROES_BYTES] __attribute__((aligned(4096))); /* never written */
+	uint8_t bounce[BLOCK_INFLIGHT_MAX][BOUNCE_BYTES] __attribute__((aligned(4096)));
 };
 
 /* Chooses the first step. False: there is nothing to do at all. */

@@ -8,9 +8,70 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <string.h>
 #include <unistd.h>
 
 #define RETRIES_MAX 16
+
+/* ---- data ------------------------------------------------------------------ */
+
+static void iov_advance(struct request *r, size_t n)
+{
+	while (n) {
+		struct iovec *iov = &r->iov[r->iov_first];
+		size_t here = n < iov->iov_len ? n : iov->iov_len;
+
+		iov->iov_base = (char *)iov->iov_base + here;
+		iov->iov_len -= here;
+		r->iov_first += !iov->iov_len;
+		n -= here;
+	}
+}
+
+/* O_DIRECT wants memory as aligned as the disk is. */
+static bool must_bounce(const struct block *b, const struct request *r)
+{
+	for (unsigned i = r->iov_first; b->direct && i < r->iov_end; i++) {
+		if (((uintptr_t)r->iov[i].iov_base | r->iov[i].iov_len) % SECTOR)
+			return true;
+	}
+	return false;
+}
+
+static uint8_t *bounce_of(struct block *b, const struct request *r)
+{
+	return b->bounce[r - b->request];
+}
+
+/* Between the bounce buffer and the next n bytes of guest memory; does not advance. */
+static void bounce_copy(struct block *b, const struct request *r, size_t n, bool to_guest)
+{
+	uint8_t *p = bounce_of(b, r);
+
+	for (const struct iovec *iov = &r->iov[r->iov_first]; n; iov++) {
+		size_t here = n < iov->iov_len ? n : iov->iov_len;
+
+		memcpy(to_guest ? iov->iov_base : p, to_guest ? p : iov->iov_base, here);
+		p += here;
+		n -= here;
+	}
+}
+
+/* The memory of the current data step: the guest's own, or *own, the bounce buffer. */
+static struct iovec *data_iov(struct block *b, struct request *r, struct iovec *own, unsigned *n)
+{
+	*n = r->iov_end - r->iov_first;
+	if (!r->bounced)
+		return &r->iov[r->iov_first];
+	*n = 1;
+	own->iov_base = bounce_of(b, r);
+	own->iov_len = r->left < BOUNCE_BYTES ? r->left : BOUNCE_BYTES;
+	if (r->type == VIRTIO_BLK_T_OUT)
+		bounce_copy(b, r, own->iov_len, false);
+	return own;
+}
+
+/* ---- ranges ---------------------------------------------------------------- */
 
 static int range_mode(const struct request *r)
 {
@@ -41,6 +102,7 @@ bool step_first(struct block *b, struct request *r)
 	switch (r->type) {
 	case VIRTIO_BLK_T_IN:
 	case VIRTIO_BLK_T_OUT:
+		r->bounced = must_bounce(b, r);
 		return r->left != 0;
 	case VIRTIO_BLK_T_FLUSH:
 		return !b->read_only;
@@ -53,14 +115,16 @@ bool step_first(struct block *b, struct request *r)
 
 void step_prepare(struct block *b, struct request *r, struct io_uring_sqe *sqe)
 {
-	struct iovec *iov = &r->iov[r->iov_first];
-	unsigned n = r->iov_end - r->iov_first;
+	bool in = r->type == VIRTIO_BLK_T_IN;
+	struct iovec *iov, own;
+	unsigned n;
 
 	switch (r->step) {
 	case STEP_DATA:
-		if (r->type == VIRTIO_BLK_T_IN && n == 1)
+		iov = data_iov(b, r, &own, &n);
+		if (in && n == 1)
 			io_uring_prep_read(sqe, 0, iov->iov_base, iov->iov_len, r->off);
-		else if (r->type == VIRTIO_BLK_T_IN)
+		else if (in)
 			io_uring_prep_readv(sqe, 0, iov, n, r->off);
 		else if (n == 1)
 			io_uring_prep_write(sqe, 0, iov->iov_base, iov->iov_len, r->off);
@@ -84,13 +148,14 @@ void step_prepare(struct block *b, struct request *r, struct io_uring_sqe *sqe)
 
 int step_run(struct block *b, struct request *r)
 {
-	struct iovec *iov = &r->iov[r->iov_first];
 	struct iovec zeroes = {.iov_base = b->zeroes};
-	int n = r->iov_end - r->iov_first;
+	struct iovec *iov, own;
 	ssize_t res = 0;
+	unsigned n;
 
 	switch (r->step) {
 	case STEP_DATA:
+		iov = data_iov(b, r, &own, &n);
 		res = r->type == VIRTIO_BLK_T_IN ? preadv(b->fd, iov, n, r->off)
 						 : pwritev(b->fd, iov, n, r->off);
 		break;
@@ -106,19 +171,6 @@ int step_run(struct block *b, struct request *r)
 		break;
 	}
 	return res < 0 ? -errno : res;
-}
-
-static void iov_advance(struct request *r, size_t n)
-{
-	while (n) {
-		struct iovec *iov = &r->iov[r->iov_first];
-		size_t here = n < iov->iov_len ? n : iov->iov_len;
-
-		iov->iov_base = (char *)iov->iov_base + here;
-		iov->iov_len -= here;
-		r->iov_first += !iov->iov_len;
-		n -= here;
-	}
 }
 
 static bool failed(struct request *r, uint8_t status)
@@ -167,6 +219,8 @@ bool step_done(struct block *b, struct request *r, int res)
 		return failed(r, VIRTIO_BLK_S_IOERR);
 	switch (r->step) {
 	case STEP_DATA:
+		if (r->bounced && r->type == VIRTIO_BLK_T_IN)
+			bounce_copy(b, r, res, true);
 		iov_advance(r, res);
 		r->filled += r->type == VIRTIO_BLK_T_IN ? res : 0;
 		r->off += res;

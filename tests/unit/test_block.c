@@ -89,7 +89,7 @@ int fallocate(int fd, int mode, off_t off, off_t len)
 struct rig {
 	struct drv d;
 	int fd; /* our own handle on the file */
-	uint8_t image[DISK_BYTES];
+	uint8_t image[DISK_BYTES] __attribute__((aligned(4096)));
 };
 
 static void fill(uint8_t *p, size_t len, unsigned seed)
@@ -98,7 +98,7 @@ static void fill(uint8_t *p, size_t len, unsigned seed)
 		p[i] = (uint8_t)(i * 7 + i / 512 + seed);
 }
 
-static void rig_init(struct rig *r, unsigned flags, uint64_t features)
+static void rig_init_fd(struct rig *r, int fd, unsigned flags, uint64_t features)
 {
 	struct block_resources res = {.bytes = DISK_BYTES, .flags = flags, .name = "disk0"};
 	struct vdev *dev;
@@ -106,7 +106,7 @@ static void rig_init(struct rig *r, unsigned flags, uint64_t features)
 	fault_after = -1;
 	fallocate_errno = 0;
 	drv_init(&r->d);
-	r->fd = memfd_create("disk", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	r->fd = fd;
 	fill(r->image, sizeof(r->image), 1);
 	ck_assert_int_eq(pwrite(r->fd, r->image, DISK_BYTES, 0), DISK_BYTES);
 	res.fd = dup(r->fd);
@@ -116,6 +116,11 @@ static void rig_init(struct rig *r, unsigned flags, uint64_t features)
 	drv_attach(&r->d, dev);
 	r->d.queue_size = 256;
 	ck_assert(drv_start(&r->d, features));
+}
+
+static void rig_init(struct rig *r, unsigned flags, uint64_t features)
+{
+	rig_init_fd(r, memfd_create("disk", MFD_CLOEXEC | MFD_ALLOW_SEALING), flags, features);
 }
 
 static void rig_finish(struct rig *r)
@@ -387,6 +392,40 @@ START_TEST(test_write_through_uring)
 	rig_init(&r, 0, ~(1ull << VIRTIO_BLK_F_FLUSH));
 	ck_assert_uint_eq(wr(&r, &q, 1, data, 512, 1), VIRTIO_BLK_S_OK);
 	memcpy(r.image + 512, data, 512);
+	check_image(&r);
+	rig_finish(&r);
+}
+END_TEST
+
+/* Direct I/O: memory aligned to nothing, longer than a bounce buffer, and aligned. */
+START_TEST(test_direct)
+{
+	static uint8_t data[100 * 1024];
+	static struct rig r;
+	struct drv_buf buf[3];
+	uint32_t id, len;
+	struct req q;
+	int fd = open(".", O_TMPFILE | O_RDWR | O_DIRECT | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return; /* not on this file system */
+	rig_init_fd(&r, fd, kinds[_i], DRV_ALL_FEATURES);
+	ck_assert_uint_eq(rd(&r, &q, 3, sizeof(data), 7), VIRTIO_BLK_S_OK);
+	ck_assert_uint_eq(q.len, sizeof(data) + 1);
+	ck_assert_mem_eq(drv_ptr(&r.d, q.data, sizeof(data)), r.image + 512 * 3, sizeof(data));
+	fill(data, sizeof(data), 77);
+	ck_assert_uint_eq(wr(&r, &q, 40, data, sizeof(data), 7), VIRTIO_BLK_S_OK);
+	memcpy(r.image + 512 * 40, data, sizeof(data));
+	buf[0] = (struct drv_buf){.gpa = q.hdr, .len = 16};
+	buf[1] = (struct drv_buf){.gpa = drv_alloc(&r.d, 4096, 4096), .len = 4096, .write = true};
+	buf[2] = (struct drv_buf){.gpa = q.status, .len = 1, .write = true};
+	((struct virtio_blk_outhdr *)drv_ptr(&r.d, q.hdr, 16))->type = VIRTIO_BLK_T_IN;
+	drv_add(&r.d, 0, buf, 3);
+	drv_kick(&r.d, 0);
+	ck_assert(drv_wait_used(&r.d, 0, &id, &len));
+	ck_assert_uint_eq(*(uint8_t *)drv_ptr(&r.d, q.status, 1), VIRTIO_BLK_S_OK);
+	ck_assert_mem_eq(drv_ptr(&r.d, buf[1].gpa, 4096), r.image + 512 * 40, 4096);
+	ck_assert_int_eq(fcntl(fd, F_SETFL, 0), 0);
 	check_image(&r);
 	rig_finish(&r);
 }
@@ -907,7 +946,8 @@ int main(void)
 				      test_h11_header_changes,
 				      test_file_became_shorter,
 				      test_file_refuses_writes,
-				      test_batch};
+				      test_batch,
+				      test_direct};
 	int failed;
 
 	for (unsigned i = 0; i < sizeof(loops) / sizeof(loops[0]); i++)
