@@ -39,6 +39,13 @@ static bool faults(volatile uint8_t *p, bool write)
 	return caught == SIGSEGV;
 }
 
+/* A value that the compiler cannot foresee: it may assume that malloc succeeds. */
+static void *hidden(void *p)
+{
+	__asm__ volatile("" : "+r"(p));
+	return p;
+}
+
 static bool small_objects(void)
 {
 	static uint8_t *p[SMALL];
@@ -118,7 +125,8 @@ void test_memory(void)
 	check(small_objects(), "malloc of many small objects");
 	check(big_objects(), "malloc and realloc of a large one");
 	errno = 0;
-	check(!malloc(SIZE_MAX / 4) && errno == ENOMEM, "too large a malloc is ENOMEM");
+	p = hidden(malloc(SIZE_MAX / 4));
+	check(!p && errno == ENOMEM, "too large a malloc is ENOMEM");
 	check(comes_zeroed(), "mmap gives zeroed memory, again and again");
 	p = mmap(NULL, 4 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	p[4096] = 1;
