@@ -196,8 +196,12 @@ static void on_head(struct fuzz *f, unsigned q, gpa_t gpa)
 
 	f->cur_q = VDEV_QUEUES_MAX;
 	f->table = f->table_end = 0;
-	if (head >= f->d.q[q].size || (vq->inflight_map[head / 64] >> (head % 64) & 1))
-		return; /* must be refused */
+	fuzz_check(f->blind || (uint16_t)(f->avail_idx[q] - vq->next_avail) <= f->d.q[q].size,
+		   "took a chain after the avail index had jumped");
+	if (head >= f->d.q[q].size || (vq->inflight_map[head / 64] >> (head % 64) & 1)) {
+		f->refuse = true;
+		return;
+	}
 	/* The same head may have been used and offered again within this operation. */
 	if (!f->blind)
 		check_elements(f, q);
@@ -218,12 +222,25 @@ static bool touches_a_ring(const struct fuzz *f, gpa_t gpa, uint64_t len)
 	return false;
 }
 
+/* Must the device refuse it? Loops and lengths are left to the other oracles. */
+static bool is_malformed(const struct fuzz *f, const struct fuzz_taken *t,
+			 const struct vring_desc *d)
+{
+	if (d->flags & VRING_DESC_F_INDIRECT)
+		return f->table_end || d->flags & VRING_DESC_F_NEXT || !d->len || d->len % 16 ||
+		       !(f->features >> VIRTIO_RING_F_INDIRECT_DESC & 1) ||
+		       !gmem_ptr(&f->d.mem, d->addr, d->len);
+	return (t->write_len && !(d->flags & VRING_DESC_F_WRITE)) ||
+	       (d->len && !gmem_ptr(&f->d.mem, d->addr, d->len));
+}
+
 static void on_descriptor(struct fuzz *f, gpa_t gpa)
 {
 	struct fuzz_taken *t = &f->taken[f->cur_q][f->cur_head];
 	struct vring_desc d;
 
 	memcpy(&d, gmem_ptr(&f->d.mem, gpa, 16), 16);
+	f->refuse |= is_malformed(f, t, &d);
 	if (d.flags & VRING_DESC_F_INDIRECT) {
 		f->table = d.addr;
 		f->table_end = d.addr + d.len;
@@ -237,6 +254,9 @@ static void on_descriptor(struct fuzz *f, gpa_t gpa)
 		t->write_len += d.len;
 		f->blind |= touches_a_ring(f, d.addr, d.len);
 	}
+	/* The end of the walk: what is fetched from here on is data. */
+	if (f->refuse || !(d.flags & (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT)))
+		f->cur_q = VDEV_QUEUES_MAX;
 }
 
 static void on_fetch(void *opaque, gpa_t gpa, size_t len)
@@ -247,6 +267,8 @@ static void on_fetch(void *opaque, gpa_t gpa, size_t len)
 	for (unsigned q = 0; len == 2 && q < f->d.dev->nqueues; q++) {
 		const struct drv_queue *dq = &f->d.q[q];
 
+		if (is_live(f, q) && gpa == dq->avail + 2)
+			f->avail_idx[q] = *drv_avail_idx(&f->d, q);
 		if (is_live(f, q) && gpa >= dq->avail + 4 && gpa < dq->avail + 4 + 2ull * dq->size)
 			on_head(f, q, gpa);
 	}
@@ -301,6 +323,8 @@ static void check_interrupt(struct fuzz *f, unsigned q, uint16_t old)
 static void enter(struct fuzz *f)
 {
 	f->fetches = 0;
+	f->refuse = false;
+	f->cur_q = VDEV_QUEUES_MAX; /* no chain is being walked */
 }
 
 static void leave(struct fuzz *f)
@@ -308,6 +332,7 @@ static void leave(struct fuzz *f)
 	bool stopped = vdev_status(f->d.dev) & VIRTIO_CONFIG_S_NEEDS_RESET;
 
 	f->race.after = 0;
+	fuzz_check(stopped || f->blind || !f->refuse, "a malformed chain was accepted");
 	if (f->blind) {
 		adopt(f);
 		return;

@@ -9,6 +9,7 @@
  *   guest memory is as it was, except for the used rings and what the writable
  *   descriptors say that the device itself fetched, of chains in flight;
  *   a used element names a chain in flight, once, with no more bytes than that;
+ *   a device that fetched what is malformed has stopped;
  *   whatever is used is published, unless the device stopped;
  *   an interrupt is raised if and only if the driver asked for one;
  *   status moves only as VIRTIO 1.2, 2.1 allows;
@@ -78,14 +79,16 @@ struct fuzz {
 	void *priv;   /* the target's */
 
 	/* The model. */
-	uint8_t *shadow[2];                 /* of the regions */
-	uint64_t fetches;                   /* of this operation */
-	uint16_t used[VDEV_QUEUES_MAX];     /* used index seen */
-	uint16_t checked[VDEV_QUEUES_MAX];  /* used elements looked at */
-	unsigned notified[VDEV_QUEUES_MAX]; /* interrupts seen */
-	uint64_t features;                  /* as written by the driver */
-	unsigned cur_q, cur_head;           /* chain being walked */
-	gpa_t table, table_end;             /* its indirect table */
+	uint8_t *shadow[2];                  /* of the regions */
+	uint64_t fetches;                    /* of this operation */
+	uint16_t used[VDEV_QUEUES_MAX];      /* used index seen */
+	uint16_t checked[VDEV_QUEUES_MAX];   /* used elements looked at */
+	unsigned notified[VDEV_QUEUES_MAX];  /* interrupts seen */
+	uint16_t avail_idx[VDEV_QUEUES_MAX]; /* as the device last fetched it */
+	bool refuse;                         /* this operation fetched what must stop the device */
+	uint64_t features;                   /* as written by the driver */
+	unsigned cur_q, cur_head;            /* chain being walked */
+	gpa_t table, table_end;              /* its indirect table */
 	struct fuzz_taken taken[VDEV_QUEUES_MAX][64];
 	struct fuzz_table tables[FUZZ_TABLES];
 	struct {
