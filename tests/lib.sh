@@ -9,7 +9,7 @@
 # plan is fulfilled fails: tests/run counts the missing points.
 
 set -u
-export LC_ALL=C
+export LC_ALL=C PYTHONDONTWRITEBYTECODE=1
 
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 BUILD=$(cd "${1:-$TOP/build}" 2>/dev/null && pwd) || {
