@@ -209,12 +209,11 @@ static void kill_guest(struct run *r, int signo, const char *why)
 /* Asks the program to end; who does not listen, or is asked twice, is killed. */
 static void ask_to_end(struct run *r, int signo)
 {
-	if (r->kill_at_ns || !r->vm.started) {
-		kill_guest(r, r->kill_at_ns ? SIGKILL : signo,
-			   r->kill_at_ns ? "asked twice" : NULL);
-		return;
-	}
+	if (r->kill_at_ns)
+		return kill_guest(r, SIGKILL, "asked twice");
 	r->asked_signo = signo;
+	if (!r->vm.started) /* there is no program yet that could do anything about it */
+		return kill_guest(r, signo, NULL);
 	r->kill_at_ns = launch_now_ns() + GRACE_NS;
 	launch_send_signal(&r->vm, EXO_VMM_SIGNAL, signo);
 }

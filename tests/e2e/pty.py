@@ -52,6 +52,7 @@ def main():
     notes = ["modes before: " + modes(slave)]
     pid = os.fork()
     if pid == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.setpgid(0, 0)
         os.tcsetpgrp(slave, os.getpid())
         signal.signal(signal.SIGTTOU, signal.SIG_DFL)
