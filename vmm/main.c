@@ -197,6 +197,8 @@ static void join_parts(void)
 	static const struct platform_ops platform_ops = {.end = on_end, .access = on_access};
 
 	must(loop_init(&vm.loop), "event loop");
+	if (sysconf(_SC_NPROCESSORS_ONLN) > 1)
+		loop_poll(&vm.loop, LOOP_POLL_NS);
 	loop_on_timer(&vm.loop, on_timer, NULL);
 	ioapic_init(&vm.ioapic, &ioapic_ops, NULL);
 	vm.platform = (struct platform){&platform_ops, NULL, &vm.mem, -1};
@@ -227,6 +229,10 @@ int main(void)
 {
 	vm_stage(&vm, EXO_STAGE_MAIN);
 	vm.pid = getpid();
+	if (fcntl(EXO_VMM_SOCKET_FD, F_GETFD) < 0 || fcntl(EXO_VMM_KVM_FD, F_GETFD) < 0) {
+		fputs("exo-vmm: only exo starts this program; try exo run PROGRAM\n", stderr);
+		return 2;
+	}
 	ignore_signals();
 	fill_streams();
 	must(sandbox_begin(EXO_VMM_KVM_FD + 1), "sandbox");

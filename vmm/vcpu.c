@@ -118,7 +118,7 @@ static void prepare(struct vcpu *v)
 		gate_open(&vm->created, 1);
 		must(v, get_sregs(v), "reading registers");
 	} else {
-		gate_wait(&vm->created, 1);
+		gate_sleep(&vm->created, 1);
 		must(v, create(v), "creating a CPU");
 	}
 	must(v, set_sdk_cpuid(v), "setting CPUID");
@@ -177,10 +177,12 @@ static void *thread_main(void *opaque)
 	pid_t tid = (pid_t)syscall(SYS_gettid);
 
 	prepare(v);
-	gate_wait(&v->vm->gate, VM_RUN);
 	if (v->index == 0) {
+		gate_wait(&v->vm->gate, VM_RUN);
 		set_entry(v);
 		vm_stage(v->vm, EXO_STAGE_RUN);
+	} else {
+		gate_sleep(&v->vm->gate, VM_RUN); /* nothing to do before the first one calls it */
 	}
 	v->tid = tid;
 	for (;;)
