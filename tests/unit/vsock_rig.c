@@ -6,6 +6,7 @@
 #include <check.h>
 #include <dirent.h>
 #include <exo/vmm.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -136,6 +137,15 @@ void vsock_rig_expect_quiet(struct vsock_rig *r)
 		;
 	ck_assert(!drv_used(&r->d, 0, &id, &len));
 	ck_assert_uint_eq(drv_pump(&r->d, 20), 0);
+}
+
+void vsock_rig_expect_eof(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	char c;
+
+	ck_assert_int_eq(poll(&p, 1, 1000), 1);
+	ck_assert_int_eq(recv(fd, &c, 1, MSG_DONTWAIT), 0);
 }
 
 uint32_t vsock_rig_asked(struct vsock_rig *r)

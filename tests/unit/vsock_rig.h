@@ -48,6 +48,9 @@ void vsock_rig_expect(struct vsock_rig *r, uint16_t op);
 /* Nothing comes, and nothing wakes up. */
 void vsock_rig_expect_quiet(struct vsock_rig *r);
 
+/* The other end of fd is closed, or won't send any more. */
+void vsock_rig_expect_eof(int fd);
+
 /* The guest connects; the other end of the accepted host socket. */
 int vsock_rig_connect(struct vsock_rig *r, uint16_t type);
 /* The owner's id of the request that the guest just made. */
