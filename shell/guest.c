@@ -415,7 +415,9 @@ void guest_take_stdio(struct guest *g)
 		struct guest_stream *s = &g->stream[fd];
 
 		if (fstat(fd, &st)) {
-			if (open("/dev/null", O_RDWR) != fd) /* lowest free number: fd */
+			if (errno != EBADF)
+				s->fd = fd;                       /* something, passed as it is */
+			else if (open("/dev/null", O_RDWR) != fd) /* lowest free number: fd */
 				abort();
 			continue;
 		}

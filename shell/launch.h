@@ -43,7 +43,7 @@ void launch_init(struct launch *l);
  */
 int launch_spawn(struct launch *l, const char *name);
 
-/* Sends the configuration. 0, or -errno (-EPIPE: the VMM has gone, see launch_cause). */
+/* Sends the configuration. 0 (also when the VMM has gone: launch_recv will tell), or -errno. */
 int launch_configure(struct launch *l, const struct guest *g);
 
 /* One message without payload but a signal number; type SIGNAL or KILL. 0 or -errno. */

@@ -179,7 +179,9 @@ static int start(struct run *r)
 	guest_reopen_stdio(&r->guest);
 	if ((err = set_up_terminal(r)))
 		return err;
-	launch_configure(&r->vm, &r->guest); /* failed: it hung up, and the loop will see */
+	if ((err = launch_configure(&r->vm, &r->guest)))
+		return text_error(GUEST_EXIT_FAILURE, "exo-vmm takes no configuration: %s",
+				  strerror(-err));
 	/*
 	 * The other ends of our pipes shall see what the program does with its
 	 * streams, not that we hold them too.

@@ -108,7 +108,9 @@ static int start_job(struct test *t, struct job *j)
 	if ((err = launch_spawn(&j->vm, j->guest.name)) || (err = guest_open(&j->guest)) ||
 	    (err = pipe_output(j)))
 		return err;
-	launch_configure(&j->vm, &j->guest); /* failed: it hung up, which we see later */
+	if ((err = launch_configure(&j->vm, &j->guest)))
+		return text_error(GUEST_EXIT_FAILURE, "%s: exo-vmm takes no configuration: %s",
+				  j->results.file, strerror(-err));
 	guest_close_streams(&j->guest);
 	j->guest.args = NULL;
 	return 0;

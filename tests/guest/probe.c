@@ -110,6 +110,27 @@ static void copy_input(void)
 		exit(fail("read"));
 }
 
+/* Fills a disk with "x". */
+static void fill(const char *path)
+{
+	static char block[65536];
+	int fd = open(path, O_WRONLY);
+	off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
+
+	if (fd < 0 || end <= 0 || lseek(fd, 0, SEEK_SET))
+		exit(fail(path));
+	memset(block, 'x', sizeof(block));
+	while (end > 0) {
+		size_t part = end < (off_t)sizeof(block) ? (size_t)end : sizeof(block);
+
+		write_all(fd, block, part);
+		end -= (off_t)part;
+	}
+	if (fsync(fd))
+		exit(fail("fsync"));
+	close(fd);
+}
+
 static void print_terminal(void)
 {
 	struct winsize size;
@@ -201,6 +222,8 @@ static int do_words(char **words)
 			fprintf(stderr, "%s\n", value);
 		else if (!strcmp(word, "sleep"))
 			sleep_for(value);
+		else if (!strcmp(word, "fill"))
+			fill(value);
 		else if (!strcmp(word, "ignore"))
 			signal(atoi(value), SIG_IGN);
 		else if (!strcmp(word, "call"))
