@@ -9,7 +9,8 @@ FUZZ_CFLAGS := $(BASE_CFLAGS) -O1 -fno-omit-frame-pointer \
 FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_HELPERS := $(filter-out tests/fuzz/fuzz_%.c,$(wildcard tests/fuzz/*.c)) \
 	$(filter-out tests/unit/test_%.c,$(wildcard tests/unit/*.c))
-FUZZ_VMM := $(wildcard $(addprefix vmm/,acpi.c boot.c boot_regs.c load.c symbols.c))
+FUZZ_VMM := $(wildcard $(addprefix vmm/,acpi.c boot.c boot_regs.c load.c symbols.c \
+	bus.c ioapic.c mmio.c platform.c))
 FUZZ_SRCS := $(FUZZ_HELPERS) $(BACKEND_SRCS) $(LIB_SRCS) $(FUZZ_VMM)
 FUZZ_BINS := $(addprefix $(FUZZ_B)/,$(FUZZ_TARGETS))
 
