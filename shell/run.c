@@ -232,13 +232,22 @@ static void tell_window_size(struct run *r)
 	}
 }
 
-/* The VMM may be out of the terminal's reach (its own namespace): it is stopped by us. */
-static void stop_all(struct run *r)
+/*
+ * Stops the machine and us. By the signal's own action: the kernel knows whether
+ * there is a shell that could continue us, and does nothing if not.
+ */
+static void stop_all(struct run *r, int signo)
 {
+	sigset_t mask;
+
 	tty_suspend(&r->tty);
 	kill(r->vm.pid, SIGSTOP);
-	raise(SIGSTOP);
-	kill(r->vm.pid, SIGCONT); /* somebody continued us */
+	sigemptyset(&mask);
+	sigaddset(&mask, signo);
+	raise(signo);
+	sigprocmask(SIG_UNBLOCK, &mask, NULL); /* stopped here */
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	kill(r->vm.pid, SIGCONT);
 	tty_resume(&r->tty);
 	tell_window_size(r);
 }
@@ -272,7 +281,7 @@ static void handle_signals(struct run *r)
 		case SIGTSTP:
 		case SIGTTIN:
 		case SIGTTOU:
-			stop_all(r);
+			stop_all(r, signo);
 			break;
 		default:
 			ask_to_end(r, signo);

@@ -4,7 +4,7 @@
 need_kvm
 
 cd "$TMP" || exit 1
-tap_plan 29
+tap_plan 30
 for name in good bad bad-status plan-last no-plan short bail garbage hang crash silent; do
 	cp "$BUILD/guests/test/probe.elf" tap-$name.elf
 done
@@ -76,6 +76,10 @@ run "$EXO" test
 is "no guest given" "$status" 125
 run "$EXO" test --jobs 0 tap-good.elf
 is "--jobs 0" "$status" 125
+
+truncate -s 1M disk
+run "$EXO" test --disk disk "$BUILD/guests/selftest.elf"
+like "the selftest passes" "$status $err" '^0 exo: [0-9]+ passed, 0 failed'
 
 files=()
 for i in $(seq 40); do

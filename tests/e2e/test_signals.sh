@@ -5,7 +5,7 @@ need_kvm
 
 probe=$BUILD/guests/test/probe.elf
 pty=$TOP/tests/e2e/pty.py
-tap_plan 33
+tap_plan 34
 
 # on_tty STEP… -- COMMAND…: sets out.
 on_tty() { out=$(run_timeout 30 "$pty" "$@" 2>&1); }
@@ -91,6 +91,14 @@ sleep 0.5
 if [ "$(ticks)" -gt "$before" ]; then ok "kill -CONT lets it run"; else not_ok "kill -CONT lets it run"; fi
 kill -KILL $pid
 wait $pid 2>/dev/null
+
+# In a session of its own there is no shell that could continue it.
+setsid "$EXO" run "$probe" say up sleep 1 exit 4 >"$TMP/up3" &
+pid=$!
+wait_for 10 grep -q up "$TMP/up3"
+kill -TSTP $pid
+wait $pid
+is "where nobody could continue it, it is not stopped" $? 4
 
 fake=$TMP/kernel.elf
 python3 "$TOP/tests/e2e/fakevmm.py" --elf "$fake"
