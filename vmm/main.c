@@ -197,8 +197,6 @@ static void join_parts(void)
 	static const struct platform_ops platform_ops = {.end = on_end, .access = on_access};
 
 	must(loop_init(&vm.loop), "event loop");
-	if (sysconf(_SC_NPROCESSORS_ONLN) > 1)
-		loop_poll(&vm.loop, LOOP_POLL_NS);
 	loop_on_timer(&vm.loop, on_timer, NULL);
 	ioapic_init(&vm.ioapic, &ioapic_ops, NULL);
 	vm.platform = (struct platform){&platform_ops, NULL, &vm.mem, -1};
