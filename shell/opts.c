@@ -63,14 +63,17 @@ int opts_next(struct opts *o)
 	o->value = NULL;
 	if (o->letters)
 		return next_letter(o);
-	if (!arg || arg[0] != '-' || !arg[1])
+	if (o->ended || !arg || arg[0] != '-' || !arg[1])
 		return OPTS_DONE;
 	o->pos++;
 	if (arg[1] != '-') {
 		o->letters = arg + 1;
 		return next_letter(o);
 	}
-	return arg[2] ? next_long(o, arg + 2) : OPTS_DONE;
+	if (arg[2])
+		return next_long(o, arg + 2);
+	o->ended = true;
+	return OPTS_DONE;
 }
 
 /* Digits at *text; moves *text behind them. */

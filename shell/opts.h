@@ -22,6 +22,7 @@ struct opts {
 	const struct opts_def *defs; /* ends with name == NULL */
 	char **argv;                 /* NULL-terminated */
 	int pos;                     /* index of the next argument */
+	bool ended;                  /* "--" was met: operands only */
 	char *letters;               /* rest of a group such as -vq, or NULL */
 	char *value;                 /* of the option just returned, or NULL */
 	char error[160];
@@ -32,7 +33,8 @@ void opts_init(struct opts *o, const struct opts_def *defs, char **argv);
 
 /*
  * The next option's id, OPTS_DONE or OPTS_ERROR. Options end at "--", which is
- * skipped, or at the first operand. Forms: --name VALUE, --name=VALUE, -n VALUE,
+ * skipped, or at the first operand; a command that takes options after operands
+ * moves pos on and asks again. Forms: --name VALUE, --name=VALUE, -n VALUE,
  * -nVALUE, and letters without values grouped.
  */
 int opts_next(struct opts *o);

@@ -465,6 +465,7 @@ int test_command(char **argv, uint64_t start_ns)
 	struct test t = {.timeout_ns = TIMEOUT_NS, .signal_fd = -1};
 	struct guest stdio;
 	struct opts o;
+	unsigned nfiles = 0;
 	int id, status = 0;
 
 	t.jobs = cpus < 1 ? 1 : cpus > JOBS_MAX ? JOBS_MAX : (uint64_t)cpus;
@@ -473,17 +474,21 @@ int test_command(char **argv, uint64_t start_ns)
 	guest_init(&t.options);
 	t.options.flags = EXO_VMM_VSOCK;
 	opts_init(&o, options, argv);
-	while (!status && (id = opts_next(&o)) != OPTS_DONE) {
+	while (!status && ((id = opts_next(&o)) != OPTS_DONE || argv[o.pos])) {
 		if (id == OPTION_HELP)
 			return help_print("test");
-		status = id == OPTS_ERROR ? text_error(GUEST_EXIT_FAILURE,
-						       "%s; try exo test --help", o.error)
-					  : apply_option(&t, id, o.value);
+		if (id == OPTS_DONE) /* options may follow files; files move to the front */
+			argv[nfiles++] = argv[o.pos++];
+		else if (id == OPTS_ERROR)
+			status = text_error(GUEST_EXIT_FAILURE, "%s; try exo test --help", o.error);
+		else
+			status = apply_option(&t, id, o.value);
 	}
-	if (!status && !argv[o.pos])
+	argv[nfiles] = NULL;
+	if (!status && !nfiles)
 		status = text_error(GUEST_EXIT_FAILURE, "no guest given; try exo test --help");
 	if (!status)
-		status = run_tests(&t, argv + o.pos);
+		status = run_tests(&t, argv);
 	for (unsigned i = 0; t.job && i < t.njobs; i++)
 		results_finish(&t.job[i].results);
 	free(t.job);

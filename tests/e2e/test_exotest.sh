@@ -68,7 +68,7 @@ for suite in xml.parse("junit.xml").getroot():
 PY
 )
 is "--junit: what is in it" "$got" "$(printf "tap-good.elf 3 0 0 1 3 []\ntap-bad.elf 2 1 0 0 2 ['two']")"
-run "$EXO" test --junit - tap-good.elf
+run "$EXO" test tap-good.elf --junit -
 like "--junit -: on standard output, alone" "$(head -n 1 <<<"$out")" '^<\?xml'
 run "$EXO" test --junit none/x tap-good.elf
 is "--junit that cannot be written" "$status-$out" "125-"
