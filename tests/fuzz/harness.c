@@ -511,7 +511,7 @@ static unsigned cut(struct fuzz *f, struct drv_buf *buf, const uint8_t *data, ui
 
 static void corrupt_descriptor(struct fuzz *f, struct vring_desc *d)
 {
-	switch (fuzz_u8(f) % 5) {
+	switch (fuzz_u8(f) % 6) {
 	case 0:
 		d->addr = fuzz_u64(f);
 		break;
@@ -526,6 +526,11 @@ static void corrupt_descriptor(struct fuzz *f, struct vring_desc *d)
 		break;
 	case 4:
 		fuzz_bytes(f, d, sizeof(*d));
+		break;
+	case 5: /* names a table, which may be a good one */
+		d->addr = TABLE_AT + 16ull * TABLE_ENTRIES * (fuzz_u8(f) % FUZZ_TABLES);
+		d->len = 16 * (fuzz_u8(f) % TABLE_ENTRIES);
+		d->flags |= VRING_DESC_F_INDIRECT;
 		break;
 	}
 }
@@ -628,14 +633,23 @@ static void pump(struct fuzz *f)
 	}
 }
 
+static bool is_driver_ok(struct fuzz *f)
+{
+	return vdev_status(f->d.dev) & VIRTIO_CONFIG_S_DRIVER_OK;
+}
+
 /* A register, whether it is a good time for it or not. */
 static void touch_register(struct fuzz *f)
 {
 	uint8_t what = fuzz_u8(f);
 	unsigned q = fuzz_u8(f);
 	uint32_t v = fuzz_u32(f);
+	const struct vq *vq = &f->d.dev->vq[q % f->d.dev->nqueues];
+	struct vq before;
+	bool live = is_driver_ok(f);
 
 	f->hostile = true;
+	before = *vq;
 	switch (what % 7) {
 	case 0:
 		if (v & 0xff)
@@ -663,8 +677,13 @@ static void touch_register(struct fuzz *f)
 		vdev_queue_ready(f->d.dev, q);
 		break;
 	}
-	/* A queue may have been changed under us before DRIVER_OK. */
-	if (!(vdev_status(f->d.dev) & VIRTIO_CONFIG_S_DRIVER_OK))
+	/* H-13: frozen once live; before that, it may have been changed under our model. */
+	if (live)
+		fuzz_check(vq->size == before.size && vq->ready == before.ready &&
+				   vq->desc == before.desc && vq->avail == before.avail &&
+				   vq->used == before.used,
+			   "a live queue was reconfigured");
+	else
 		f->blind = true;
 }
 

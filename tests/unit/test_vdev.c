@@ -349,14 +349,15 @@ START_TEST(h18_config_reads)
 {
 	uint8_t buf[32];
 
-	for (unsigned i = 0; i < sizeof(t->config); i++)
+	for (unsigned i = 0; i < TESTDEV_CONFIG; i++)
 		t->config[i] = (uint8_t)(i + 1);
 	for (size_t off = 0; off < 40; off++) {
 		for (size_t len = 0; len <= sizeof(buf); len++) {
 			memset(buf, 0xee, sizeof(buf));
 			vdev_config_read(d.dev, off, buf, len);
 			for (size_t i = 0; i < len; i++)
-				ck_assert_uint_eq(buf[i], off + i < 12 ? off + i + 1 : 0);
+				ck_assert_uint_eq(buf[i],
+						  off + i < TESTDEV_CONFIG ? off + i + 1 : 0);
 			ck_assert(len == sizeof(buf) || buf[len] == 0xee);
 		}
 	}

@@ -7,10 +7,13 @@
 
 #include <check.h>
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
+#include <time.h>
 
 #define Q 0
 
@@ -836,6 +839,105 @@ START_TEST(h11_chain_outlives_its_descriptors)
 }
 END_TEST
 
+/* ---- two threads: nobody sleeps while there is work for him ---------------------- */
+
+#define RACE_CHAINS 100000u
+#define RACE_SECONDS 4 /* at most, however busy the machine is */
+
+static struct {
+	unsigned kick, call; /* bells: driver to device, device to driver */
+	unsigned offered;    /* by a driver that has finished, else 0 */
+	bool event_idx;
+} race;
+
+/* Spins, so that the two meet as closely as they can; yields for a single CPU. */
+static void race_wait(unsigned *bell)
+{
+	time_t end = time(NULL) + 6;
+
+	for (unsigned spins = 1; !__atomic_exchange_n(bell, 0, __ATOMIC_ACQUIRE); spins++) {
+		if (spins % 4096)
+			continue;
+		ck_assert_msg(time(NULL) < end, "a wake-up was lost");
+		sched_yield();
+	}
+}
+
+static void race_ring(unsigned *bell)
+{
+	__atomic_store_n(bell, 1, __ATOMIC_RELEASE);
+}
+
+/* The driver, with one to three chains on their way. */
+static void *race_driver(void *arg)
+{
+	time_t end = time(NULL) + RACE_SECONDS;
+	uint16_t added = 0, used = 0;
+	unsigned total = 0, turns = 0;
+
+	for (unsigned left = RACE_CHAINS; left || added != used;) {
+		uint16_t old = added;
+		bool wanted;
+
+		for (; left && (uint16_t)(added - used) < 1 + left % 3; left--)
+			*drv_avail_slot(&d, Q, added) = added % 16, added++;
+		__atomic_store_n(drv_avail_idx(&d, Q), added, __ATOMIC_RELEASE);
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		wanted = race.event_idx ? vring_need_event(__atomic_load_n(drv_avail_event(&d, Q),
+									   __ATOMIC_RELAXED),
+							   added, old)
+					: !__atomic_load_n(drv_used_flags(&d, Q), __ATOMIC_RELAXED);
+		if (wanted && added != old)
+			race_ring(&race.kick);
+		/* Sleeps only when nothing has come back, after saying so. */
+		__atomic_store_n(drv_used_event(&d, Q), used, __ATOMIC_RELAXED);
+		__atomic_store_n(drv_avail_flags(&d, Q), 0, __ATOMIC_RELAXED);
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		if (__atomic_load_n(drv_used_idx(&d, Q), __ATOMIC_ACQUIRE) == used)
+			race_wait(&race.call);
+		__atomic_store_n(drv_avail_flags(&d, Q), 1, __ATOMIC_RELAXED);
+		total += (uint16_t)(added - old);
+		if (++turns % 256 == 0 && time(NULL) >= end)
+			left = 0;
+		used = __atomic_load_n(drv_used_idx(&d, Q), __ATOMIC_ACQUIRE);
+	}
+	__atomic_store_n(&race.offered, total, __ATOMIC_RELEASE);
+	race_ring(&race.kick);
+	return arg;
+}
+
+START_TEST(no_lost_wake_ups)
+{
+	unsigned done = 0;
+	pthread_t driver;
+
+	race.event_idx = _i;
+	race.offered = 0;
+	ck_assert(drv_start(&d, _i ? DRV_ALL_FEATURES : DRV_NO_EVENT_IDX));
+	for (uint16_t i = 0; i < 16; i++)
+		*drv_desc(&d, Q, i) = (struct vring_desc){a, 8, VRING_DESC_F_WRITE, 0};
+	ck_assert_int_eq(pthread_create(&driver, NULL, race_driver, NULL), 0);
+	for (;;) {
+		unsigned offered = __atomic_load_n(&race.offered, __ATOMIC_ACQUIRE);
+		int r;
+
+		if (offered && done == offered)
+			break;
+
+		race_wait(&race.kick);
+		vq_disable_doorbell(q);
+		while ((r = vq_next(q, &c)) > 0) {
+			vq_complete(q, c.head, 0);
+			done++;
+			if (vq_flush(q))
+				race_ring(&race.call);
+		}
+		ck_assert_int_eq(r, 0);
+	}
+	pthread_join(driver, NULL);
+}
+END_TEST
+
 static TCase *good_cases(void)
 {
 	TCase *tc = tcase_create("path");
@@ -855,6 +957,7 @@ static TCase *good_cases(void)
 	tcase_add_test(tc, interrupt_event_idx);
 	tcase_add_test(tc, interrupt_batch_crosses_event);
 	tcase_add_test(tc, interrupt_flag);
+	tcase_add_loop_test(tc, no_lost_wake_ups, 0, 2);
 	return tc;
 }
 

@@ -71,6 +71,7 @@ static void testdev_timer(struct vdev *dev)
 }
 static void testdev_destroy(struct vdev *dev)
 {
+	free(testdev_of(dev)->config);
 	free(dev);
 }
 
@@ -97,7 +98,7 @@ static const struct vdev_class testdev_class = {
 	.features = 1ull << TESTDEV_FEATURE,
 	.nqueues = TESTDEV_QUEUES,
 	.queue_size_max = TESTDEV_QUEUE_MAX,
-	.config_bytes = sizeof(((struct testdev *)0)->config),
+	.config_bytes = TESTDEV_CONFIG,
 	.start = testdev_start,
 	.kick = testdev_kick,
 	.poll = testdev_poll,
@@ -114,6 +115,11 @@ struct vdev *testdev_create(const struct gmem *mem, const struct vdev_host *host
 
 	if (!t)
 		return NULL;
+	t->config = calloc(1, TESTDEV_CONFIG);
+	if (!t->config) {
+		free(t);
+		return NULL;
+	}
 	vdev_init(&t->dev, &testdev_class, mem, host);
 	t->dev.config = t->config;
 	t->mode = mode;

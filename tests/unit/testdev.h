@@ -11,6 +11,7 @@
 #define TESTDEV_QUEUE_MAX 256
 #define TESTDEV_FEATURE 5 /* a device feature bit it offers */
 #define TESTDEV_ID 42
+#define TESTDEV_CONFIG 12 /* bytes */
 
 enum testdev_mode {
 	TESTDEV_ECHO,   /* copies what a chain reads to what it writes, completes it */
@@ -21,7 +22,7 @@ enum testdev_mode {
 struct testdev {
 	struct vdev dev;
 	enum testdev_mode mode;
-	uint8_t config[12];
+	uint8_t *config; /* an allocation of its own: the sanitizer sees its end */
 	unsigned starts, resets, kicks, polls, timers;
 	unsigned writes; /* to the configuration space */
 	unsigned nheld;  /* chains held, all queues */
