@@ -12,6 +12,7 @@
 #define RING_SIZE 32
 #define DEPTH 8 /* requests in flight a disk: three descriptors each */
 #define CHUNK (256u << 10)
+#define SPIN_NS 40000 /* looked at that long before an interrupt is asked for */
 
 struct request {
 	struct virtio_blk_outhdr header;
@@ -83,8 +84,15 @@ static int submit(struct disk *d, uint32_t type, uint64_t sector, void *p, uint3
 static int await(struct disk *d, int i)
 {
 	struct request *r = &d->request[i];
+	uint64_t start;
 
-	for (collect(d); !r->done && !d->q.broken; collect(d))
+	collect(d);
+	for (start = clock_ns(); !r->done && clock_ns() - start < SPIN_NS; collect(d)) {
+		if (thread_others_runnable())
+			break;
+		__asm__ volatile("pause");
+	}
+	for (; !r->done && !d->q.broken; collect(d))
 		if (!virtq_irq_on(&d->q))
 			thread_sleep_uninterruptible(d, DEADLINE_NEVER);
 	r->busy = false;

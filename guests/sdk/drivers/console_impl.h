@@ -23,7 +23,7 @@ struct console {
 	int broken[2];    /* errno of a port's output, 0 while it works */
 	bool input_asked; /* buffers are posted */
 	bool input_ended;
-	uint16_t rx_at; /* bytes taken from the buffer in hand */
+	uint32_t rx_at; /* bytes taken from the buffer in hand */
 	int rx_head;    /* that buffer, -1: none */
 	uint32_t rx_len;
 	uint8_t *rx_buffer[CONSOLE_RX_BUFFERS]; /* by head */

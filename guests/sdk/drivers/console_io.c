@@ -3,7 +3,7 @@
 
 #include <linux/virtio_console.h>
 
-#define RX_BYTES 16384
+#define RX_BYTES 65536
 #define WRITE_MAX (1u << 20)
 #define IOV_CHAIN 8
 #define PENDING_BYTES 4096 /* of a non-blocking write */
@@ -226,7 +226,7 @@ long console_read(const struct iovec *iov, int n, bool nonblock)
 	if (!input_buffer())
 		return con.q[RX0].broken ? -EIO : 0;
 	got = iov_to(iov, n, 0, con.rx_buffer[con.rx_head] + con.rx_at, con.rx_len - con.rx_at);
-	con.rx_at = (uint16_t)(con.rx_at + got);
+	con.rx_at += (uint32_t)got;
 	if (con.rx_at >= con.rx_len)
 		give_back();
 	return (long)got;

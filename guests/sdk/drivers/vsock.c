@@ -17,6 +17,7 @@ enum { RX, TX, EVENT, QUEUES };
 #define HDR sizeof(struct virtio_vsock_hdr)
 #define SLOT_BYTES ((VSOCK_PACKET_BYTES + HDR + 63) & ~63ull)
 #define FLUSH_NS NS_PER_S
+#define SPIN_NS 50000
 
 APART static struct {
 	bool tried;
@@ -216,6 +217,18 @@ void vsock_drain(void)
 		virtq_kick(vs.dev, &vs.q[EVENT]);
 	} while (virtq_irq_on(&vs.q[RX]) || virtq_irq_on(&vs.q[EVENT]));
 	vs.draining = false;
+}
+
+void vsock_spin(void)
+{
+	uint64_t start = clock_ns();
+
+	if (!vs.dev || thread_others_runnable())
+		return;
+	virtq_irq_off(&vs.q[RX]);
+	while (!virtq_has_used(&vs.q[RX]) && !sup->pending && clock_ns() - start < SPIN_NS)
+		__asm__ volatile("pause");
+	vsock_drain();
 }
 
 void vsock_flush(void)

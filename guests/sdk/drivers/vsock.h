@@ -31,6 +31,11 @@ bool vsock_send_control(const struct virtio_vsock_hdr *h);
 
 /* Takes in what has arrived: calls the two functions below. */
 void vsock_drain(void);
+/*
+ * Looks for packets a little while, which is cheaper than an interrupt for an
+ * answer that comes at once. Before sleeping; not if another thread could run.
+ */
+void vsock_spin(void);
 /* Waits until the device has everything that was sent; bounded. */
 void vsock_flush(void);
 

@@ -399,6 +399,8 @@ long socket_send(int fd, const struct iovec *iov, int n, int flags)
 /* Waits for something to read. 1: there is, 0: the end, or -errno. */
 static long await_data(struct vsock *s, bool nonblock, uint64_t deadline)
 {
+	bool spun = false;
+
 	vsock_drain();
 	while (!has_data(s)) {
 		long err;
@@ -412,6 +414,11 @@ static long await_data(struct vsock *s, bool nonblock, uint64_t deadline)
 		}
 		if (s->shut_read || s->peer_no_send)
 			return 0;
+		if (!nonblock && !spun) {
+			spun = true;
+			vsock_spin();
+			continue;
+		}
 		err = wait(s, nonblock, deadline);
 		if (err < 0)
 			return err;
