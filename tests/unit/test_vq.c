@@ -877,23 +877,21 @@ static void *race_driver(void *arg)
 
 	for (unsigned left = RACE_CHAINS; left || added != used;) {
 		uint16_t old = added;
-		bool wanted;
+		uint16_t event;
 
 		for (; left && (uint16_t)(added - used) < 1 + left % 3; left--)
 			*drv_avail_slot(&d, Q, added) = added % 16, added++;
-		__atomic_store_n(drv_avail_idx(&d, Q), added, __ATOMIC_RELEASE);
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
-		wanted = race.event_idx ? vring_need_event(__atomic_load_n(drv_avail_event(&d, Q),
-									   __ATOMIC_RELAXED),
-							   added, old)
-					: !__atomic_load_n(drv_used_flags(&d, Q), __ATOMIC_RELAXED);
-		if (wanted && added != old)
+		__atomic_store_n(drv_avail_idx(&d, Q), added, __ATOMIC_SEQ_CST);
+		if (race.event_idx)
+			event = __atomic_load_n(drv_avail_event(&d, Q), __ATOMIC_SEQ_CST);
+		else /* as if it were behind, or just passed */
+			event = added - !__atomic_load_n(drv_used_flags(&d, Q), __ATOMIC_SEQ_CST);
+		if (vring_need_event(event, added, old))
 			race_ring(&race.kick);
 		/* Sleeps only when nothing has come back, after saying so. */
-		__atomic_store_n(drv_used_event(&d, Q), used, __ATOMIC_RELAXED);
-		__atomic_store_n(drv_avail_flags(&d, Q), 0, __ATOMIC_RELAXED);
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
-		if (__atomic_load_n(drv_used_idx(&d, Q), __ATOMIC_ACQUIRE) == used)
+		__atomic_store_n(drv_used_event(&d, Q), used, __ATOMIC_SEQ_CST);
+		__atomic_store_n(drv_avail_flags(&d, Q), 0, __ATOMIC_SEQ_CST);
+		if (__atomic_load_n(drv_used_idx(&d, Q), __ATOMIC_SEQ_CST) == used)
 			race_wait(&race.call);
 		__atomic_store_n(drv_avail_flags(&d, Q), 1, __ATOMIC_RELAXED);
 		total += (uint16_t)(added - old);
