@@ -233,14 +233,19 @@ static void send_records(struct console *c)
 {
 	unsigned queue = rx_queue(EXO_PORT_CONTROL);
 	struct vq *q = &c->dev.vq[queue];
+	bool open = c->port[EXO_PORT_CONTROL].open;
 	unsigned chains = q->size;
 	struct vq_chain chain;
 	struct exo_ctl rec;
 	int r;
 
-	if (!c->multiport || !c->port[EXO_PORT_CONTROL].open)
+	/*
+	 * A driver may take its time to open the port, because interrupts cost it, but a
+	 * write that failed has to fail at once: for that, ready will do.
+	 */
+	if (!c->multiport || (!open && !c->port[EXO_PORT_CONTROL].ready))
 		return;
-	while (c->broken || c->signals || c->winch) {
+	while (c->broken || (open && (c->signals || c->winch))) {
 		r = vq_next(q, &chain);
 		if (r < 0)
 			fail(c);

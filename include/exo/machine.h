@@ -157,7 +157,8 @@ _Static_assert(sizeof(struct exo_boot) == 128 + 32 * EXO_MMIO_SLOTS, "wire size"
  * (port 0; what was read before is delivered first) or that nobody reads
  * standard error any more (port 1). That nobody reads standard output any more
  * is a record on the control port, EXO_CTL_BROKEN (also for standard error): it
- * is there before the chain that met the error is used. PORT_OPEN 0 from the
+ * is there before the chain that met the error is used, if the guest has said
+ * PORT_READY for the control port; everything else there waits for PORT_OPEN. PORT_OPEN 0 from the
  * guest makes the host close its end once the output is written.
  */
 #define EXO_PORT_STDIO 0   /* standard input and output */

@@ -483,6 +483,26 @@ START_TEST(output_broken_pipe)
 }
 END_TEST
 
+/* A failed write is told to a driver that has not opened the control port yet; signals wait. */
+START_TEST(output_broken_before_open)
+{
+	ck_assert(drv_start(&d, DRV_ALL_FEATURES));
+	post(RX2, 2, 16);
+	say(EXO_PORT_STDIO, VIRTIO_CONSOLE_PORT_OPEN, 1);
+	say(EXO_PORT_CONTROL, VIRTIO_CONSOLE_PORT_READY, 1);
+	drv_kick(&d, CTX);
+	ck_assert(!console_signal(d.dev, SIGINT));
+	shut(&out);
+	drv_send(&d, TX0, "x", 1);
+	ck_assert(is_used(TX0));
+	gets_record(EXO_CTL_BROKEN, EXO_PORT_STDIO, EPIPE);
+	ck_assert(!is_used(RX2));
+	say(EXO_PORT_CONTROL, VIRTIO_CONSOLE_PORT_OPEN, 1);
+	drv_kick(&d, CTX);
+	gets_record(EXO_CTL_SIGNAL, SIGINT, 0);
+}
+END_TEST
+
 START_TEST(output_breaks_while_waiting)
 {
 	static char big[200000];
@@ -1028,6 +1048,7 @@ static TCase *stream_cases(void)
 	tcase_add_test(tc, output_of_many_segments);
 	tcase_add_test(tc, output_waits_for_a_slow_reader);
 	tcase_add_test(tc, output_broken_pipe);
+	tcase_add_test(tc, output_broken_before_open);
 	tcase_add_test(tc, output_breaks_while_waiting);
 	tcase_add_test(tc, drain);
 	tcase_add_test(tc, guest_closes_its_output);

@@ -227,6 +227,8 @@ bool console_prepare(void)
 		console_say(0, VIRTIO_CONSOLE_DEVICE_READY, 1);
 		open_port(0);
 		open_port(1);
+		/* Ready, for errors of the output; opened when interrupts are (console_listen). */
+		console_say(EXO_PORT_CONTROL, VIRTIO_CONSOLE_PORT_READY, 1);
 	}
 	return true;
 }
@@ -260,8 +262,11 @@ void console_listen(void)
 	if (!console_ready())
 		return;
 	event_on_gsi(con.dev->gsi, on_interrupt, NULL);
+	/* A line that the set-up left raised would never rise again. */
+	virtio_ack(con.dev);
 	if (boot || con.port_usable[EXO_PORT_CONTROL]) {
-		open_port(EXO_PORT_CONTROL);
+		con.port_usable[EXO_PORT_CONTROL] = true;
+		console_say(EXO_PORT_CONTROL, VIRTIO_CONSOLE_PORT_OPEN, 1);
 		virtq_kick(con.dev, &con.q[CTX]);
 	}
 	console_drain_control();
