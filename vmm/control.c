@@ -18,9 +18,26 @@ static struct exo_vmm_header header(enum exo_vmm_type type, size_t size)
 
 /* ---- to the shell -------------------------------------------------------------- */
 
+static void say_started(struct vm *vm)
+{
+	struct exo_vmm_header started = header(EXO_VMM_STARTED, sizeof(started));
+
+	if (!vm->said_started)
+		(void)fdmsg_send(vm->sock_fd, &started, sizeof(started), NULL, 0);
+	vm->said_started = true;
+}
+
+void control_say_started(struct vm *vm)
+{
+	pthread_mutex_lock(&vm->send_lock);
+	say_started(vm);
+	pthread_mutex_unlock(&vm->send_lock);
+}
+
 static void send_message(struct vm *vm, const void *msg, size_t len)
 {
 	pthread_mutex_lock(&vm->send_lock);
+	say_started(vm);
 	(void)fdmsg_send(vm->sock_fd, msg, len, NULL, 0);
 	pthread_mutex_unlock(&vm->send_lock);
 }

@@ -5,50 +5,47 @@
 #ifndef GATE_H
 #define GATE_H
 
-#include <pthread.h>
-#include <sched.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <stdatomic.h>
+#include <stddef.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 struct gate {
-	pthread_mutex_t lock; /* held when phase changes */
-	pthread_cond_t cond;
-	_Atomic unsigned phase;
+	_Atomic unsigned phase; /* also the futex */
 };
-
-#define GATE_INITIALIZER \
-	{ \
-		PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0 \
-	}
 
 /*
  * The steps of a start take tens of microseconds, less than it takes to sleep and
- * be woken on a CPU that has something else to do; so ask this often first.
+ * be woken; so look this often first.
  */
-#define GATE_TRIES 500
+#define GATE_TRIES 2000
+
+static inline void gate_wake(struct gate *g)
+{
+	syscall(SYS_futex, &g->phase, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
 
 static inline void gate_open(struct gate *g, unsigned phase)
 {
-	pthread_mutex_lock(&g->lock);
-	g->phase = phase;
-	pthread_cond_broadcast(&g->cond);
-	pthread_mutex_unlock(&g->lock);
+	atomic_store(&g->phase, phase);
+	gate_wake(g);
 }
 
 static inline void gate_add(struct gate *g)
 {
-	pthread_mutex_lock(&g->lock);
-	g->phase++;
-	pthread_cond_broadcast(&g->cond);
-	pthread_mutex_unlock(&g->lock);
+	atomic_fetch_add(&g->phase, 1);
+	gate_wake(g);
 }
 
 /* Waits for as long as it takes. */
 static inline void gate_sleep(struct gate *g, unsigned phase)
 {
-	pthread_mutex_lock(&g->lock);
-	while (g->phase < phase)
-		pthread_cond_wait(&g->cond, &g->lock);
-	pthread_mutex_unlock(&g->lock);
+	unsigned now;
+
+	while ((now = atomic_load(&g->phase)) < phase)
+		syscall(SYS_futex, &g->phase, FUTEX_WAIT_PRIVATE, now, NULL, NULL, 0);
 }
 
 /* Waits for what will be soon. */
@@ -57,7 +54,7 @@ static inline void gate_wait(struct gate *g, unsigned phase)
 	for (unsigned i = 0; i < GATE_TRIES; i++) {
 		if (atomic_load(&g->phase) >= phase)
 			return;
-		sched_yield();
+		__builtin_ia32_pause();
 	}
 	gate_sleep(g, phase);
 }

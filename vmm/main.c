@@ -1,8 +1,8 @@
 /*
  * exo-vmm: one guest's machine monitor, started by exo with a control socket as
  * fd 3 and /dev/kvm as fd 4 (include/exo/vmm.h). This is the main thread: it
- * gets the configuration, loads the program, makes the devices, closes the
- * sandbox behind itself and becomes the event loop. docs/vmm.md has the whole.
+ * creates the VM, gets the configuration, loads the program, makes the devices,
+ * closes the sandbox behind itself and becomes vCPU 0. docs/vmm.md has the whole.
  */
 #include "boot.h"
 #include "control.h"
@@ -10,6 +10,7 @@
 #include "image.h"
 #include "load.h"
 #include "sandbox.h"
+#include "thread.h"
 #include "vm.h"
 #include "watchdog.h"
 
@@ -26,9 +27,6 @@
 static struct vm vm = {
 	.kvm = {.sys_fd = EXO_VMM_KVM_FD, .fd = -1},
 	.sock_fd = EXO_VMM_SOCKET_FD,
-	.created = GATE_INITIALIZER,
-	.prepared = GATE_INITIALIZER,
-	.gate = GATE_INITIALIZER,
 	.send_lock = PTHREAD_MUTEX_INITIALIZER,
 	.end_lock = PTHREAD_MUTEX_INITIALIZER,
 };
@@ -131,7 +129,6 @@ static void load_program(void)
 
 	if (load_image(&vm.image, vm.config.program_fd, &vm.mem, why))
 		vm_end(&vm, EXO_END_CONFIG, 0, "%s", why);
-	gate_wait(&vm.created, 1);
 	must(set_ram(), "giving the VM its memory");
 	vm_stage(&vm, EXO_STAGE_MEMORY);
 	must(vcpu_adjust(&vm), "setting up the CPUs");
@@ -190,7 +187,7 @@ static void on_timer(void *opaque)
 		timers_set(&vm.devices.timers, TIMER_WATCHDOG, watchdog_poll(&vm, now));
 }
 
-/* All that does not depend on the configuration, while the VM is being created. */
+/* All that does not depend on the configuration. */
 static void join_parts(void)
 {
 	static const struct ioapic_ops ioapic_ops = {.send = on_message};
@@ -208,19 +205,22 @@ static void join_parts(void)
 
 /* ---- the guest's life ---------------------------------------------------------- */
 
-static void start_guest(void)
+/*
+ * The second thread. It has nothing to do before the guest runs but to seal itself,
+ * so it starts early and is not waited for in vain.
+ */
+static void *event_loop(void *opaque)
 {
-	struct exo_vmm_header started = {EXO_VMM_MAGIC, EXO_VMM_STARTED, sizeof(started), 0};
-	int err;
-
-	/* Nobody else's message may come before this one; the guest need not wait for it. */
-	pthread_mutex_lock(&vm.send_lock);
-	vm.started = true;
-	gate_open(&vm.gate, VM_RUN);
-	err = fdmsg_send(vm.sock_fd, &started, sizeof(started), NULL, 0);
-	pthread_mutex_unlock(&vm.send_lock);
-	if (err)
-		vm_kill(&vm, EXO_END_HOST, 0, "control socket: %s", strerror(-err));
+	must(sandbox_seal(SANDBOX_LOOP), "sandbox");
+	gate_open(&vm.sealed, 1);
+	gate_sleep(&vm.gate, VM_RUN);
+	control_say_started(&vm);
+	timers_set(&vm.devices.timers, TIMER_WATCHDOG, watchdog_poll(&vm, vm_now_ns()));
+	for (;;) {
+		must(loop_run_once(&vm.loop), "event loop");
+		vm_end_poll(&vm);
+	}
+	return NULL;
 }
 
 int main(void)
@@ -235,21 +235,21 @@ int main(void)
 	fill_streams();
 	must(sandbox_begin(EXO_VMM_KVM_FD + 1), "sandbox");
 	must(watchdog_init(), "signals");
-	must(vcpu_start(&vm.vcpu[0], &vm, 0), "starting a thread");
-	join_parts();
 	sandbox_confine();
+	must(thread_start(event_loop, NULL), "starting a thread");
+	must(sandbox_drop(), "sandbox");
+	vcpu_create_first(&vm);
+	join_parts();
 	get_config();
 	for (unsigned i = 1; i < vm.cpus; i++)
 		must(vcpu_start(&vm.vcpu[i], &vm, i), "starting a thread");
 	make_memory();
 	make_devices();
 	load_program();
-	must(sandbox_seal(SANDBOX_MAIN), "sandbox");
+	must(sandbox_seal(SANDBOX_VCPU), "sandbox");
+	gate_wait(&vm.sealed, 1);
 	vm_stage(&vm, EXO_STAGE_SANDBOX);
-	start_guest();
-	timers_set(&vm.devices.timers, TIMER_WATCHDOG, watchdog_poll(&vm, vm_now_ns()));
-	for (;;) {
-		must(loop_run_once(&vm.loop), "event loop");
-		vm_end_poll(&vm);
-	}
+	vm.started = true;
+	gate_open(&vm.gate, VM_RUN);
+	vcpu_run_first(&vm);
 }

@@ -47,7 +47,17 @@ int sandbox_begin(int keep_fds)
 	return 0;
 }
 
-static int drop_privileges(void)
+void sandbox_confine(void)
+{
+	/*
+	 * A directory without anything that can be opened, and nowhere to go up
+	 * to: it lists our own fds and goes away with us.
+	 */
+	if (chroot("/proc/self/fdinfo") == 0 || chroot("/var/empty") == 0)
+		(void)!chdir("/");
+}
+
+int sandbox_drop(void)
 {
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct none[2] = {0};
@@ -62,30 +72,21 @@ static int drop_privileges(void)
 	return syscall(SYS_capset, &head, none) ? -errno : 0;
 }
 
-void sandbox_confine(void)
-{
-	/*
-	 * A directory without anything that can be opened, and nowhere to go up
-	 * to: it lists our own fds and goes away with us.
-	 */
-	if (chroot("/proc/self/fdinfo") == 0 || chroot("/var/empty") == 0)
-		(void)!chdir("/");
-	(void)unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS);
-	(void)drop_privileges(); /* sandbox_seal looks at the result */
-}
-
 int sandbox_seal(enum sandbox_thread thread)
 {
 	enum {
-		MAX = sizeof(main_filter) > sizeof(vcpu_filter) ? sizeof(main_filter)
+		MAX = sizeof(loop_filter) > sizeof(vcpu_filter) ? sizeof(loop_filter)
 								: sizeof(vcpu_filter)
 	};
-	const struct sock_filter *from = thread == SANDBOX_MAIN ? main_filter : vcpu_filter;
-	size_t bytes = thread == SANDBOX_MAIN ? sizeof(main_filter) : sizeof(vcpu_filter);
+	const struct sock_filter *from = thread == SANDBOX_LOOP ? loop_filter : vcpu_filter;
+	size_t bytes = thread == SANDBOX_LOOP ? sizeof(loop_filter) : sizeof(vcpu_filter);
 	struct sock_filter filter[MAX / sizeof(struct sock_filter)];
 	struct sock_fprog prog = {(unsigned short)(bytes / sizeof(filter[0])), filter};
-	int err = drop_privileges();
+	int err;
 
+	if (thread == SANDBOX_LOOP)
+		(void)unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS);
+	err = sandbox_drop();
 	if (err)
 		return err;
 	memcpy(filter, from, bytes);

@@ -1,13 +1,13 @@
 /*
  * What this process may still do once the guest runs: docs/vmm.md says why each
- * thing that is left is left. In stages, because the threads start early:
- * begin (one thread), confine (the main thread, while others still prepare),
- * seal (each thread, for itself, as the last thing before the guest can reach it).
+ * thing that is left is left. In stages: begin and confine (one thread), drop
+ * (before anything is looked at that came from outside), seal (each thread for
+ * itself, as the last thing before the guest runs).
  */
 #ifndef SANDBOX_H
 #define SANDBOX_H
 
-enum sandbox_thread { SANDBOX_MAIN, SANDBOX_VCPU };
+enum sandbox_thread { SANDBOX_LOOP, SANDBOX_VCPU };
 
 /*
  * First thing in the process: no_new_privs, no core dumps, not traceable, no
@@ -16,16 +16,16 @@ enum sandbox_thread { SANDBOX_MAIN, SANDBOX_VCPU };
  */
 int sandbox_begin(int keep_fds);
 
-/*
- * An empty root directory for the process; for the calling thread and those it
- * starts: namespaces of its own where they are allowed, no capabilities, and if
- * root, another user. Best effort: the filter does not need them.
- */
+/* An empty root directory for the process, where it is allowed: the filter does not need it. */
 void sandbox_confine(void);
 
+/* The calling thread's capabilities and, if root, its user. 0 or -errno. */
+int sandbox_drop(void);
+
 /*
- * Drops the calling thread's capabilities and, if root, its user, and applies
- * its seccomp filter, which kills the process. 0 or -errno.
+ * For the event loop, which has more calls left than vCPUs: namespaces of its own where
+ * they are allowed. Then sandbox_drop, and the thread's seccomp filter, which
+ * kills the process. 0 or -errno.
  */
 int sandbox_seal(enum sandbox_thread thread);
 

@@ -3,6 +3,7 @@
 
 #include "cpuid.h"
 #include "sandbox.h"
+#include "thread.h"
 #include "vm.h"
 #include "watchdog.h"
 
@@ -15,8 +16,6 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-
-#define STACK_BYTES (256u << 10)
 
 #define MSR_TSC 0x10u
 #define MSR_MISC_ENABLE 0x1a0u
@@ -106,24 +105,18 @@ static void set_entry(struct vcpu *v)
 	v->run->kvm_dirty_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
 }
 
-static void prepare(struct vcpu *v)
+void vcpu_create_first(struct vm *vm)
 {
-	struct vm *vm = v->vm;
+	struct vcpu *v = &vm->vcpu[0];
 
-	if (v->index == 0) {
-		must(v, kvm_init(&vm->kvm, vm->kvm.sys_fd), "creating a VM");
-		must(v, create(v), "creating a CPU");
-		measure_tsc(v);
-		vm_stage(vm, EXO_STAGE_VM);
-		gate_open(&vm->created, 1);
-		must(v, get_sregs(v), "reading registers");
-	} else {
-		gate_sleep(&vm->created, 1);
-		must(v, create(v), "creating a CPU");
-	}
+	v->vm = vm;
+	must(v, kvm_init(&vm->kvm, vm->kvm.sys_fd), "creating a VM");
+	must(v, create(v), "creating a CPU");
+	measure_tsc(v);
+	must(v, get_sregs(v), "reading registers");
 	must(v, set_sdk_cpuid(v), "setting CPUID");
 	gate_add(&vm->prepared);
-	must(v, sandbox_seal(SANDBOX_VCPU), "sandbox");
+	vm_stage(vm, EXO_STAGE_VM);
 }
 
 int vcpu_adjust(struct vm *vm)
@@ -171,19 +164,27 @@ static void run_once(struct vcpu *v)
 	}
 }
 
+_Noreturn void vcpu_run_first(struct vm *vm)
+{
+	struct vcpu *v = &vm->vcpu[0];
+
+	set_entry(v);
+	vm_stage(vm, EXO_STAGE_RUN);
+	v->tid = vm->pid;
+	for (;;)
+		run_once(v);
+}
+
 static void *thread_main(void *opaque)
 {
 	struct vcpu *v = opaque;
 	pid_t tid = (pid_t)syscall(SYS_gettid);
 
-	prepare(v);
-	if (v->index == 0) {
-		gate_wait(&v->vm->gate, VM_RUN);
-		set_entry(v);
-		vm_stage(v->vm, EXO_STAGE_RUN);
-	} else {
-		gate_sleep(&v->vm->gate, VM_RUN); /* nothing to do before the first one calls it */
-	}
+	must(v, create(v), "creating a CPU");
+	must(v, set_sdk_cpuid(v), "setting CPUID");
+	gate_add(&v->vm->prepared);
+	must(v, sandbox_seal(SANDBOX_VCPU), "sandbox");
+	gate_sleep(&v->vm->gate, VM_RUN);
 	v->tid = tid;
 	for (;;)
 		run_once(v);
@@ -192,17 +193,8 @@ static void *thread_main(void *opaque)
 
 int vcpu_start(struct vcpu *v, struct vm *vm, unsigned index)
 {
-	pthread_attr_t attr;
-	pthread_t thread;
-	int err;
-
 	v->vm = vm;
 	v->index = index;
 	v->fd = -1;
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	err = pthread_create(&thread, &attr, thread_main, v);
-	pthread_attr_destroy(&attr);
-	return -err;
+	return thread_start(thread_main, v);
 }

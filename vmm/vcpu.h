@@ -25,9 +25,15 @@ struct vcpu {
 };
 
 /*
- * Starts the thread: it creates the vCPU (and vCPU 0's the VM), prepares it,
- * seals itself and runs the guest from VM_RUN on. 0 or -errno. Failures after
- * that end the guest.
+ * Creates the VM and vCPU 0, which the calling thread runs later with
+ * vcpu_run_first. Main thread. Failures end the guest.
+ */
+void vcpu_create_first(struct vm *vm);
+_Noreturn void vcpu_run_first(struct vm *vm);
+
+/*
+ * Starts the thread of a further vCPU: it creates it, seals itself and runs the guest from
+ * VM_RUN on. 0 or -errno. Failures after that end the guest.
  */
 int vcpu_start(struct vcpu *v, struct vm *vm, unsigned index);
 

@@ -2,11 +2,10 @@
  * One guest and everything that belongs to it. There is one struct vm in the
  * process, owned by main.c.
  *
- * Threads: the main thread builds the machine and then runs the event loop;
- * vCPU n has a thread of its own. The first vCPU's thread also creates the VM,
- * while the main thread still gets the configuration and loads the program;
- * the gates put the steps in order. What a step has set up is read-only in the
- * phases after it, unless its own header says how it is locked.
+ * Threads: the main thread builds the machine and becomes vCPU 0. The event loop
+ * and each further vCPU have a thread of their own, which waits until the guest
+ * may run. What was set up before that is read-only afterwards, unless its
+ * own header says how it is locked.
  */
 #ifndef VM_H
 #define VM_H
@@ -46,11 +45,11 @@ struct vm {
 	struct vcpu vcpu[EXO_VMM_CPUS_MAX];
 	uint64_t tsc_hz, wall_ns, wall_tsc; /* of the first vCPU; 0: unknown */
 
-	struct gate created;  /* 1: by the first vCPU's thread: kvm, vcpu[0], tsc_hz, wall_* */
-	struct gate prepared; /* how many vCPUs exist and have their first settings */
-	struct gate gate;     /* enum vm_phase, by the main thread */
-	pthread_mutex_t
-		send_lock;    /* one message at a time; held from VM_RUN until STARTED is sent */
+	struct gate sealed;        /* 1: the event loop's thread is */
+	struct gate prepared;      /* how many vCPUs exist and have their first settings */
+	struct gate gate;          /* enum vm_phase, by the main thread */
+	pthread_mutex_t send_lock; /* one message at a time; guards said_started */
+	bool said_started;
 	_Atomic bool started; /* the vCPUs run */
 
 	/* The guest's end, see end.c. */

@@ -4,7 +4,7 @@
  * seals itself as the named thread does and makes the call, with arguments that
  * do nothing; what is not killed by SIGSYS is printed.
  *
- * usage: sandbox-probe main|vcpu
+ * usage: sandbox-probe loop|vcpu
  */
 #include "sandbox.h"
 
@@ -144,11 +144,11 @@ static void try_others(void)
 
 int main(int argc, char **argv)
 {
-	if (argc != 2 || (strcmp(argv[1], "main") && strcmp(argv[1], "vcpu"))) {
-		fprintf(stderr, "usage: sandbox-probe main|vcpu\n");
+	if (argc != 2 || (strcmp(argv[1], "loop") && strcmp(argv[1], "vcpu"))) {
+		fprintf(stderr, "usage: sandbox-probe loop|vcpu\n");
 		return 2;
 	}
-	thread = strcmp(argv[1], "main") ? SANDBOX_VCPU : SANDBOX_MAIN;
+	thread = strcmp(argv[1], "loop") ? SANDBOX_VCPU : SANDBOX_LOOP;
 	setvbuf(stdout, NULL, _IOLBF, 0); /* a child must not inherit what is not printed yet */
 	if (sandbox_begin(3))
 		return 1;
