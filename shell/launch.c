@@ -2,7 +2,6 @@
 #include "launch.h"
 
 #include "fdmsg.h"
-#include "search.h"
 #include "text.h"
 
 #include <errno.h>
@@ -32,53 +31,71 @@ void launch_init(struct launch *l)
 
 /* ---- start ---------------------------------------------------------------- */
 
-struct child {
-	const char *path;
-	char *const *argv;
-	int sock_fd, kvm_fd;
-	int err; /* set by the child: it shares our memory until it is another program */
-};
+/*
+ * The child shares our memory, and even errno, while we go on: it makes its
+ * system calls by itself and touches nothing but its struct launch_child.
+ */
+static long child_call(long number, long a, long b, long c)
+{
+	long result;
+
+	__asm__ volatile("syscall"
+			 : "=a"(result)
+			 : "a"(number), "D"(a), "S"(b), "d"(c)
+			 : "rcx", "r11", "memory");
+	return result;
+}
 
 static int run_child(void *opaque)
 {
-	struct child *c = opaque;
-	char *const no_environment[] = {NULL}; /* none of its business */
-	int kvm_fd = c->kvm_fd;
+	struct launch_child *c = opaque;
+	long kvm_fd = c->kvm_fd;
 
 	if (kvm_fd == EXO_VMM_SOCKET_FD)
-		kvm_fd = fcntl(kvm_fd, F_DUPFD, EXO_VMM_KVM_FD + 1);
+		kvm_fd = child_call(SYS_fcntl, kvm_fd, F_DUPFD, EXO_VMM_KVM_FD + 1);
 	if (c->sock_fd != EXO_VMM_SOCKET_FD)
-		dup2(c->sock_fd, EXO_VMM_SOCKET_FD);
+		child_call(SYS_dup2, c->sock_fd, EXO_VMM_SOCKET_FD, 0);
 	else
-		fcntl(c->sock_fd, F_SETFD, 0);
+		child_call(SYS_fcntl, c->sock_fd, F_SETFD, 0);
 	if (kvm_fd != EXO_VMM_KVM_FD)
-		dup2(kvm_fd, EXO_VMM_KVM_FD);
+		child_call(SYS_dup2, kvm_fd, EXO_VMM_KVM_FD, 0);
 	else
-		fcntl(kvm_fd, F_SETFD, 0);
+		child_call(SYS_fcntl, kvm_fd, F_SETFD, 0);
 	/*
 	 * It gets the streams by message. With copies of them the other end of
 	 * a pipe would not see its end when the program closes it. Standard
 	 * error stays, for a failed assertion, and fills their places.
 	 */
-	dup2(STDERR_FILENO, STDIN_FILENO);
-	dup2(STDERR_FILENO, STDOUT_FILENO);
-	syscall(SYS_close_range, EXO_VMM_KVM_FD + 1, ~0u, 0);
-	execve(c->path, c->argv, no_environment);
-	c->err = -errno;
-	_exit(127);
+	child_call(SYS_dup2, STDERR_FILENO, STDIN_FILENO, 0);
+	child_call(SYS_dup2, STDERR_FILENO, STDOUT_FILENO, 0);
+	child_call(SYS_close_range, EXO_VMM_KVM_FD + 1, ~0u, 0);
+	c->err = (int)child_call(SYS_execve, (long)c->path, (long)c->argv, (long)c->envp);
+	child_call(SYS_exit_group, 127, 0, 0);
+	return 0;
 }
 
-static int spawn_at(struct launch *l, struct child *c)
+/* Not by vfork: its wake-up can come late, and we have things to do meanwhile. */
+static int spawn(struct launch *l, const char *name)
 {
-	_Alignas(16) char stack[4096]; /* the child's, until execve */
-	pid_t pid = clone(run_child, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, c);
+	struct launch_child *c = &l->child;
+	int err = -ENOENT;
+	pid_t pid;
 
+	for (unsigned place = 0; err && place < SEARCH_VMM_PLACES; place++) {
+		if (!search_vmm(place, c->path))
+			err = access(c->path, X_OK) ? -errno : 0;
+	}
+	if (err)
+		return err;
+	memcpy(c->name, "exo-vmm", sizeof(c->name));
+	snprintf(c->label, sizeof(c->label), "%s", name);
+	c->argv[0] = c->name;
+	c->argv[1] = c->label;
+	c->argv[2] = NULL;
+	c->envp[0] = NULL; /* our environment is none of its business */
+	pid = clone(run_child, c->stack + sizeof(c->stack), CLONE_VM | SIGCHLD, c);
 	if (pid < 0)
 		return -errno;
-	if (c->err) {
-		waitpid(pid, NULL, 0);
-		return c->err;
-	}
 	l->pid = pid;
 	return 0;
 }
@@ -92,8 +109,8 @@ static int open_kvm(int *fd)
 		return text_error(
 			GUEST_EXIT_FAILURE,
 			"no /dev/kvm: this machine offers no KVM here; \"exo-nested -- exo run "
-			"PROGRAM\" "
-			"runs it in an emulated machine that has one, and exo doctor says more");
+			"PROGRAM\" runs it in an emulated machine that has one, and exo doctor "
+			"says more");
 	if (errno == EACCES || errno == EPERM)
 		return text_error(
 			GUEST_EXIT_FAILURE,
@@ -104,28 +121,19 @@ static int open_kvm(int *fd)
 
 int launch_spawn(struct launch *l, const char *name)
 {
-	char path[SEARCH_PATH_MAX], program[] = "exo-vmm", label[64];
-	char *argv[] = {program, label, NULL};
-	struct child child = {.path = path, .argv = argv};
-	int pair[2], status, err = -ENOENT;
+	int pair[2], status, err;
 
-	snprintf(label, sizeof(label), "%s", name);
-	if ((status = open_kvm(&child.kvm_fd)))
+	if ((status = open_kvm(&l->child.kvm_fd)))
 		return status;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
 		status = text_error(GUEST_EXIT_FAILURE, "socket pair: %s", strerror(errno));
-		close(child.kvm_fd);
+		close(l->child.kvm_fd);
 		return status;
 	}
-	child.sock_fd = pair[1];
-	for (unsigned place = 0; err == -ENOENT && place < SEARCH_VMM_PLACES; place++) {
-		if (search_vmm(place, path))
-			continue;
-		child.err = 0;
-		err = spawn_at(l, &child);
-	}
+	l->child.sock_fd = pair[1];
+	err = spawn(l, name);
 	close(pair[1]);
-	close(child.kvm_fd);
+	close(l->child.kvm_fd);
 	if (err) {
 		close(pair[0]);
 		return text_error(
@@ -267,7 +275,11 @@ void launch_cause(struct launch *l, char line[128])
 {
 	int status;
 
-	if (!reap(l, &status, NULL))
+	bool willing = reap(l, &status, NULL);
+
+	if (l->child.err)
+		snprintf(line, 128, "cannot start exo-vmm: %s", strerror(-l->child.err));
+	else if (!willing)
 		snprintf(line, 128, "exo-vmm hung up and had to be killed");
 	else if (WIFSIGNALED(status))
 		snprintf(line, 128, "exo-vmm was killed by signal %d (%s)", WTERMSIG(status),

@@ -10,6 +10,7 @@
 #define LAUNCH_H
 
 #include "guest.h"
+#include "search.h"
 
 #include <exo/vmm.h>
 #include <stdbool.h>
@@ -17,7 +18,21 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+/*
+ * What the child needs until it is exo-vmm. It shares our memory until then
+ * and runs beside us, so this must stay until the VMM has spoken or ended.
+ */
+struct launch_child {
+	char path[SEARCH_PATH_MAX];
+	char name[8], label[64];
+	char *argv[3], *envp[1];
+	int sock_fd, kvm_fd;
+	_Atomic int err; /* why it could not become exo-vmm, -errno */
+	_Alignas(16) char stack[2048];
+};
+
 struct launch {
+	struct launch_child child;
 	int sock_fd; /* control socket, non-blocking, or -1 */
 	pid_t pid;   /* of the VMM, our child; 0: none */
 	bool started, ended;
@@ -37,9 +52,9 @@ uint64_t launch_now_ns(void);
 void launch_init(struct launch *l);
 
 /*
- * Opens /dev/kvm and starts exo-vmm; `name` is shown in its argument list. The
- * signals blocked in the caller stay blocked in it. 0, or an exit code after
- * one line on standard error.
+ * Opens /dev/kvm and starts exo-vmm; *l must not move from here on. `name` is shown in its argument
+ * list. The signals blocked in the caller stay blocked in it. 0, or an exit code after one line on
+ * standard error.
  */
 int launch_spawn(struct launch *l, const char *name);
 

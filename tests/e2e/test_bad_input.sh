@@ -6,7 +6,7 @@ need_kvm
 
 probe=$BUILD/guests/test/probe.elf
 cd "$TMP" || exit 1
-tap_plan 61
+tap_plan 62
 
 # bad NAME STATUS REGEX OPTIONS…: exo run OPTIONS fails like this.
 bad() {
@@ -169,6 +169,9 @@ bad "vsock path that is a file" 125 'plain: ' --vsock plain "$probe"
 bad "vsock path too long" 125 "a socket's path has" --vsock "$long" "$probe"
 bad "vsock in no folder" 125 'none/s: No such file' --vsock none/s "$probe"
 EXO_VMM=$TMP/none bad "no exo-vmm" 125 'cannot start exo-vmm: No such file.*EXO_VMM' "$probe"
+
+chmod +x empty
+EXO_VMM=$TMP/empty bad "an exo-vmm that is no program" 125 'cannot start exo-vmm: Exec format error' "$probe"
 
 rm -f up up2
 is "nothing is left behind" "$(ls "$TMP" | tr '\n' ' ')" \
