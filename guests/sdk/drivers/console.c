@@ -262,8 +262,6 @@ void console_listen(void)
 	if (!console_ready())
 		return;
 	event_on_gsi(con.dev->gsi, on_interrupt, NULL);
-	/* A line that the set-up left raised would never rise again. */
-	virtio_ack(con.dev);
 	if (boot || con.port_usable[EXO_PORT_CONTROL]) {
 		con.port_usable[EXO_PORT_CONTROL] = true;
 		console_say(EXO_PORT_CONTROL, VIRTIO_CONSOLE_PORT_OPEN, 1);

@@ -31,6 +31,8 @@ void event_on_gsi(unsigned gsi, void (*fn)(void *), void *arg)
 	lines[nlines].fn = fn;
 	lines[nlines].arg = arg;
 	nlines++;
+	/* The line may have been raised before it was open; then it would not rise again. */
+	__atomic_fetch_or(&sup->pending, (uint64_t)mask, __ATOMIC_ACQ_REL);
 }
 
 /* True if a timer or a sleeper was due. */
