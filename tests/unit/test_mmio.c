@@ -282,7 +282,7 @@ START_TEST(h18_any_width_and_offset)
 			for (size_t i = 0; i < len && off < VIRTIO_MMIO_CONFIG && !is_register; i++)
 				ck_assert_uint_eq(data[i], 0);
 			for (size_t i = 0; i < len; i++) {
-				if (off + i >= VIRTIO_MMIO_CONFIG + sizeof(device()->config))
+				if (off + i >= VIRTIO_MMIO_CONFIG + TESTDEV_CONFIG)
 					ck_assert_uint_eq(data[i], 0);
 			}
 			memset(data, 0xff, sizeof(data));
