@@ -26,6 +26,7 @@ endif
 Q := $(if $(filter 1,$(V)),,@)
 say = @printf '  %-7s %s\n' '$(1)' '$(patsubst $(B)/%,%,$(2))'
 
+MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := all
 .SUFFIXES:
 .SECONDARY:
