@@ -12,10 +12,13 @@
 #define HIGH_BYTES 0x1000u
 #define RING_BYTES 0x800u /* of one queue: room for 64 entries */
 #define RING_AT(q) (0x1000u + RING_BYTES * (q))
-#define TABLE_AT 0x9000u /* indirect tables: 16 of 32 entries */
-#define TABLE_ENTRIES 32u
+#define TABLE_AT 0x9000u /* indirect tables: for FUZZ_TABLES chains */
+#define TABLE_ENTRIES 16u
 #define DATA_AT 0xb000u
 #define QUEUE_SIZE_MAX 64u
+
+_Static_assert(TABLE_AT + 16 * TABLE_ENTRIES * FUZZ_TABLES <= DATA_AT,
+	       "tables end before the data");
 
 #define OPS_MAX 400
 #define FETCHES_MAX 200000u
