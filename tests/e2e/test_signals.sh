@@ -82,13 +82,14 @@ wait_for 10 grep -q up "$TMP/up2"
 vmm=$(pgrep -P $pid)
 ticks() { awk '{print $14 + $15}' "/proc/$vmm/stat"; }
 kill -TSTP $pid
-sleep 0.3
+is_stopped() { [ "$(awk '{print $3}' "/proc/$vmm/stat")" = T ]; }
+wait_for 10 is_stopped
 before=$(ticks)
 sleep 0.5
 is "kill -TSTP stops the guest as well" "$(($(ticks) - before))" 0
 kill -CONT $pid
-sleep 0.5
-if [ "$(ticks)" -gt "$before" ]; then ok "kill -CONT lets it run"; else not_ok "kill -CONT lets it run"; fi
+goes_on() { [ "$(ticks)" -gt "$before" ]; }
+check "kill -CONT lets it run" wait_for 10 goes_on
 kill -KILL $pid
 wait $pid 2>/dev/null
 
