@@ -267,7 +267,12 @@ void console_listen(void)
 		console_say(EXO_PORT_CONTROL, VIRTIO_CONSOLE_PORT_OPEN, 1);
 		virtq_kick(con.dev, &con.q[CTX]);
 	}
-	console_drain_control();
+	on_interrupt(NULL); /* what happened before went unheard */
+}
+
+bool console_listening(void)
+{
+	return con.listening;
 }
 
 int console_control(uint32_t type, uint32_t arg0)

@@ -38,5 +38,6 @@ extern const char console_chan;
 int console_control(uint32_t type, uint32_t arg0);
 /* Makes signals from the host reach the program, if there is a control port. */
 void console_listen(void);
+bool console_listening(void);
 
 #endif

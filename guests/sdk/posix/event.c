@@ -60,7 +60,10 @@ void event_idle(void)
 {
 	uint64_t start = clock_ns(), next;
 
-	console_listen(); /* a program that waits must hear signals */
+	if (!console_listening()) {
+		console_listen(); /* a program that waits must hear signals */
+		return;           /* this may have woken somebody */
+	}
 	if (!sup->pending) {
 		if (run_clocks())
 			return;

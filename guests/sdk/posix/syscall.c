@@ -380,13 +380,10 @@ void syscall_enter(struct regs *r)
 /* From entry.S, on the way out or after an interrupt: something is pending. */
 void syscall_pending(struct regs *r)
 {
-	bool slice = sup->pending & SUP_PEND_TIMER;
-
 	event_run();
 	if (sup->in_fault)
 		return; /* the fault stack is in use: not now */
-	if (slice)
-		thread_yield();
+	thread_yield(); /* the slice is over, or a thread has got what it waited for */
 	if (signal_due())
 		signal_deliver(r);
 	event_arm();
