@@ -326,6 +326,41 @@ def sandbox_probe():
                   f"{other}")
 
 
+def delivery():
+    """A program whose output nobody takes: it waits, as a process would, and can be killed."""
+    with open(os.path.join(BUILD, "guests/hello.elf"), "rb") as f:
+        hello = f.read()
+    for act in ("killed", "read", "left"):
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        filled = 0
+        try:
+            while True:
+                filled += os.write(writer, bytes(4096))
+        except BlockingIOError:
+            pass
+        vmm = Vmm(EXE, hello, stdout=writer).wait_started()
+        os.close(writer)
+        time.sleep(0.3)
+        waits = vmm.process.poll() is None
+        began = time.monotonic()
+        if act == "killed":
+            vmm.kill(signal.SIGTERM)
+            ok = vmm.end()[:2] == ("KILLED", 15)
+        elif act == "read":
+            text = b""
+            while len(text) < filled + 10:
+                text += os.read(reader, 65536)
+            ok = text[filled:].startswith(b"hello") and vmm.end()[:2] == ("EXIT", 0)
+        else:
+            ok = True
+        status, _ = vmm.finish()
+        took = time.monotonic() - began
+        tap.check(waits and ok and took < 1 and status in (0, 1),
+                  f"output that nobody takes, {act}", f"{waits} {ok} {status} {took:.3f} s")
+        os.close(reader)
+
+
 def nothing_left():
     """Many guests one after the other, and many at once."""
     before = len(os.listdir("/proc/self/fd"))
@@ -345,6 +380,7 @@ def nothing_left():
     tap.check(len(os.listdir("/proc/self/fd")) == before, "no fds left here")
 
 
-for test in (h32, h33, messages, images, doorbells, sandbox_state, unprivileged, sandbox_probe, nothing_left):
+for test in (h32, h33, messages, images, doorbells, sandbox_state, unprivileged, sandbox_probe, delivery,
+             nothing_left):
     test()
 sys.exit(tap.done())
