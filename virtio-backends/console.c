@@ -23,7 +23,8 @@
 #define QUEUE_SIZE 64
 #define RUN_BYTES (1u << 20) /* moved by one call at most */
 
-enum { QUEUE_CTRL_RX = 2, QUEUE_CTRL_TX = 3, QUEUES = 2 + 2 * EXO_PORTS };
+/* 5.3.2: port 0, the control queues, then the other ports. */
+enum { RX_STDIO, TX_STDIO, RX_CTRL, TX_CTRL, RX_STDERR, TX_STDERR, RX_RECORD, TX_RECORD, QUEUES };
 
 /* Control messages a port has to send; bit n is event message_event[n]. In this order. */
 enum { MSG_ADD = 1, MSG_CONSOLE = 2, MSG_NAME = 4, MSG_RESIZE = 8, MSG_OPEN = 16 };
@@ -60,14 +61,9 @@ static const char *const port_name[EXO_PORTS] = {
 	[EXO_PORT_CONTROL] = "exo.control",
 };
 
-static unsigned rx_queue(unsigned id)
-{
-	return id ? 2 + 2 * id : 0;
-}
-
 static unsigned tx_queue(unsigned id)
 {
-	return rx_queue(id) + 1;
+	return id == EXO_PORT_STDIO ? TX_STDIO : TX_STDERR;
 }
 
 static struct console *console_of(struct vdev *dev)
@@ -76,15 +72,6 @@ static struct console *console_of(struct vdev *dev)
 }
 
 /* ---- waiting ---------------------------------------------------------------- */
-
-static uint64_t token_of(const struct console *c, const struct console_stream *s)
-{
-	for (unsigned id = 0; id < EXO_PORTS; id++) {
-		if (s == &c->port[id].out)
-			return 2 * id + 1;
-	}
-	return 0;
-}
 
 /* Watches a stream, or not (events 0). 0, or -errno: it can't be waited for. */
 static int watch(struct console *c, struct console_stream *s, uint32_t events)
@@ -95,7 +82,7 @@ static int watch(struct console *c, struct console_stream *s, uint32_t events)
 	if (s->watched == events)
 		return 0;
 	if (events)
-		r = host->watch(host->opaque, &c->dev, s->fd, events, token_of(c, s));
+		r = host->watch(host->opaque, &c->dev, s->fd, events, s->token);
 	else
 		host->unwatch(host->opaque, &c->dev, s->fd);
 	if (!r)
@@ -180,7 +167,7 @@ static uint32_t put_message(struct console *c, unsigned id, unsigned event, stru
 
 static void send_messages(struct console *c)
 {
-	struct vq *q = &c->dev.vq[QUEUE_CTRL_RX];
+	struct vq *q = &c->dev.vq[RX_CTRL];
 	struct vq_chain chain;
 	int r;
 
@@ -200,7 +187,7 @@ static void send_messages(struct console *c)
 		}
 	}
 out:
-	vdev_flush(&c->dev, QUEUE_CTRL_RX);
+	vdev_flush(&c->dev, RX_CTRL);
 }
 
 /* ---- records, device to program ------------------------------------------------ */
@@ -231,8 +218,7 @@ static bool take_record(struct console *c, struct exo_ctl *rec)
 
 static void send_records(struct console *c)
 {
-	unsigned queue = rx_queue(EXO_PORT_CONTROL);
-	struct vq *q = &c->dev.vq[queue];
+	struct vq *q = &c->dev.vq[RX_RECORD];
 	bool open = c->port[EXO_PORT_CONTROL].open;
 	unsigned chains = q->size;
 	struct vq_chain chain;
@@ -261,7 +247,7 @@ static void send_records(struct console *c)
 		take_record(c, &rec);
 		vq_complete(q, chain.head, (uint32_t)vq_write(&chain, &rec, sizeof(rec)));
 	}
-	vdev_flush(&c->dev, queue);
+	vdev_flush(&c->dev, RX_RECORD);
 }
 
 /* ---- output ------------------------------------------------------------------------ */
@@ -387,8 +373,7 @@ static int read_chain(struct console *c, struct port *p, struct vq *q, size_t *l
 static void run_input(struct console *c)
 {
 	struct port *p = &c->port[EXO_PORT_STDIO];
-	unsigned queue = rx_queue(EXO_PORT_STDIO);
-	struct vq *q = &c->dev.vq[queue];
+	struct vq *q = &c->dev.vq[RX_STDIO];
 	unsigned chains = q->size;
 	size_t left = RUN_BYTES;
 	int r = 0;
@@ -404,7 +389,7 @@ static void run_input(struct console *c)
 		defer(c);
 	if (r != -EAGAIN)
 		watch(c, &p->in, 0);
-	vdev_flush(&c->dev, queue);
+	vdev_flush(&c->dev, RX_STDIO);
 	if (r == -EPIPE)
 		end_input(c, p); /* behind the data */
 }
@@ -446,6 +431,8 @@ static void handle_message(struct console *c, const struct virtio_console_contro
 		p->pending |= MSG_NAME | MSG_OPEN;
 		if (m->id == EXO_PORT_STDIO)
 			p->pending |= MSG_CONSOLE | (c->config.rows ? MSG_RESIZE : 0);
+		if (m->id == EXO_PORT_CONTROL)
+			send_records(c);
 	} else if (m->event == VIRTIO_CONSOLE_PORT_OPEN) {
 		handle_open(c, m->id, m->value);
 	}
@@ -453,7 +440,7 @@ static void handle_message(struct console *c, const struct virtio_console_contro
 
 static void take_messages(struct console *c)
 {
-	struct vq *q = &c->dev.vq[QUEUE_CTRL_TX];
+	struct vq *q = &c->dev.vq[TX_CTRL];
 	struct virtio_console_control m;
 	unsigned chains = q->size;
 	struct vq_chain chain;
@@ -469,7 +456,7 @@ static void take_messages(struct console *c)
 	if (r == -EBUSY)
 		defer(c);
 	send_messages(c); /* first: who sees its message used finds the answer */
-	vdev_flush(&c->dev, QUEUE_CTRL_TX);
+	vdev_flush(&c->dev, TX_CTRL);
 }
 
 static void report(struct console *c, const struct exo_ctl *rec)
@@ -480,8 +467,7 @@ static void report(struct console *c, const struct exo_ctl *rec)
 /* Of many records that come at once only the last says how the terminal shall be. */
 static void take_records(struct console *c)
 {
-	unsigned queue = tx_queue(EXO_PORT_CONTROL);
-	struct vq *q = &c->dev.vq[queue];
+	struct vq *q = &c->dev.vq[TX_RECORD];
 	struct exo_ctl rec, termios = {0}, ready = {0};
 	unsigned chains = q->size;
 	struct vq_chain chain;
@@ -500,7 +486,7 @@ static void take_records(struct console *c)
 		fail(c);
 	if (r == -EBUSY)
 		defer(c);
-	vdev_flush(&c->dev, queue);
+	vdev_flush(&c->dev, TX_RECORD);
 	termios.arg0 &= EXO_TTY_ECHO | EXO_TTY_CANON | EXO_TTY_ISIG;
 	if (termios.type)
 		report(c, &termios);
@@ -527,21 +513,21 @@ static void console_kick(struct vdev *dev, unsigned q)
 {
 	struct console *c = console_of(dev);
 
-	if (!c->multiport && q > tx_queue(EXO_PORT_STDIO))
-		return;
-	if (q == rx_queue(EXO_PORT_STDIO))
+	if (q == RX_STDIO)
 		run_input(c);
-	else if (q == tx_queue(EXO_PORT_STDIO))
+	else if (q == TX_STDIO)
 		run_output(c, EXO_PORT_STDIO);
-	else if (q == QUEUE_CTRL_RX)
+	else if (!c->multiport)
+		return; /* the other queues do not exist */
+	else if (q == RX_CTRL)
 		send_messages(c);
-	else if (q == QUEUE_CTRL_TX)
+	else if (q == TX_CTRL)
 		take_messages(c);
-	else if (q == tx_queue(EXO_PORT_STDERR))
+	else if (q == TX_STDERR)
 		run_output(c, EXO_PORT_STDERR);
-	else if (q == rx_queue(EXO_PORT_CONTROL))
+	else if (q == RX_RECORD)
 		send_records(c);
-	else if (q == tx_queue(EXO_PORT_CONTROL))
+	else if (q == TX_RECORD)
 		take_records(c);
 }
 
@@ -560,7 +546,8 @@ static void console_poll(struct vdev *dev, int fd, uint32_t events, uint64_t tok
 static void console_timer(struct vdev *dev)
 {
 	/* Output before the message that may close its stream. */
-	static const unsigned order[] = {0, 1, 5, 3, 2, 7, 6};
+	static const unsigned order[] = {RX_STDIO, TX_STDIO,  TX_STDERR, TX_CTRL,
+					 RX_CTRL,  TX_RECORD, RX_RECORD};
 
 	for (unsigned i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
 		if (dev->running && dev->vq[order[i]].ready)
@@ -634,6 +621,8 @@ struct vdev *console_create(const struct gmem *mem, const struct vdev_host *host
 		console_stream_init(&p->out, id == EXO_PORT_STDIO    ? res->stdout_fd
 					     : id == EXO_PORT_STDERR ? res->stderr_fd
 								     : -1);
+		p->in.token = 2 * id;
+		p->out.token = 2 * id + 1;
 		p->eof = p->in.fd < 0;
 	}
 	return &c->dev;

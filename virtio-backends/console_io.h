@@ -17,6 +17,7 @@ struct console_stream {
 		STREAM_PIPE,   /* blocking: what poll promises, at most PIPE_BUF */
 		STREAM_OTHER,  /* blocking: likewise, in terminal-sized steps */
 	} kind;
+	uint64_t token;   /* for vdev_host.watch */
 	uint32_t watched; /* EPOLL* the host watches for, 0: none */
 };
 
