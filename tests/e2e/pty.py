@@ -10,6 +10,9 @@ STEP: expect=TEXT  until TEXT has appeared (since the last expect)
       stopped      until the command is stopped; then the terminal's modes are noted
       modes=TEXT   the modes of now, noted under TEXT
       size=RxC     changes the window's size
+      continue     SIGCONT for the command's process group
+      used=S       the CPU time that the command's children use in S seconds, noted as
+                   "used yes" or "used no"
 The command is the leader of the terminal's session's foreground group. Prints
 what appeared on the terminal, then lines "modes WHEN: echo|noecho canon|raw
 isig|noisig", then "status N" (negative: the signal). Gives up after 20 s.
@@ -32,6 +35,20 @@ def modes(fd):
     return " ".join(name if flags & bit else other for bit, name, other in (
         (termios.ECHO, "echo", "noecho"), (termios.ICANON, "canon", "raw"),
         (termios.ISIG, "isig", "noisig")))
+
+
+def ticks(pid):
+    """Clock ticks that the children of pid have used."""
+    total = 0
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat") as f:
+                fields = f.read().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            total += int(fields[11]) + int(fields[12])
+    return total
 
 
 def give_up(why, seen):
@@ -99,6 +116,10 @@ def main():
                     give_up("not stopped", seen)
                 read(0.05)
             notes.append("modes stopped: " + modes(slave))
+        elif word == "used":
+            before = ticks(pid)
+            time.sleep(float(text))
+            notes.append("used " + ("yes" if ticks(pid) > before else "no"))
         elif word == "continue":
             os.kill(-pid, signal.SIGCONT)
     while status is None:
