@@ -235,7 +235,7 @@ int main(void)
 	fill_streams();
 	must(sandbox_begin(EXO_VMM_KVM_FD + 1), "sandbox");
 	must(watchdog_init(), "signals");
-	sandbox_confine();
+	must(sandbox_confine(), "sandbox");
 	must(thread_start(event_loop, NULL), "starting a thread");
 	must(sandbox_drop(), "sandbox");
 	vcpu_create_first(&vm);

@@ -31,11 +31,16 @@
 
 int sandbox_begin(int keep_fds)
 {
-	struct rlimit no_core = {0, 0}, fds = {FDS_MAX, FDS_MAX};
+	struct rlimit no_core = {0, 0}, fds;
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) ||
-	    setrlimit(RLIMIT_CORE, &no_core) || setrlimit(RLIMIT_NOFILE, &fds))
+	    setrlimit(RLIMIT_CORE, &no_core) || getrlimit(RLIMIT_NOFILE, &fds))
 		return -errno;
+	if (fds.rlim_max > FDS_MAX) { /* it can't be raised again */
+		fds.rlim_cur = fds.rlim_max = FDS_MAX;
+		if (setrlimit(RLIMIT_NOFILE, &fds))
+			return -errno;
+	}
 	if (syscall(SYS_close_range, keep_fds, ~0u, 0) && errno != ENOSYS)
 		return -errno;
 	/*
@@ -47,29 +52,38 @@ int sandbox_begin(int keep_fds)
 	return 0;
 }
 
-void sandbox_confine(void)
+int sandbox_confine(void)
 {
 	/*
 	 * A directory without anything that can be opened, and nowhere to go up
 	 * to: it lists our own fds and goes away with us.
 	 */
-	if (chroot("/proc/self/fdinfo") == 0 || chroot("/var/empty") == 0)
-		(void)!chdir("/");
+	if (chroot("/proc/self/fdinfo") && chroot("/var/empty"))
+		return 0; /* not allowed, or nowhere to go */
+	return chdir("/") ? -errno : 0;
+}
+
+/*
+ * Root in a container may lack the right (EPERM), or there is no such user in
+ * its user namespace (EINVAL): it stays root, of that container, without capabilities.
+ */
+static int change_user(unsigned id)
+{
+	if (syscall(SYS_setgroups, 0, NULL) || syscall(SYS_setresgid, id, id, id) ||
+	    syscall(SYS_setresuid, id, id, id))
+		return errno == EPERM || errno == EINVAL ? 0 : -errno;
+	return 0;
 }
 
 int sandbox_drop(void)
 {
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct none[2] = {0};
+	int err = geteuid() == 0 ? change_user(UID_BASE | (unsigned)getpid()) : 0;
 
-	if (geteuid() == 0) {
-		unsigned id = UID_BASE | (unsigned)getpid();
-
-		if (syscall(SYS_setgroups, 0, NULL) || syscall(SYS_setresgid, id, id, id) ||
-		    syscall(SYS_setresuid, id, id, id))
-			return -errno;
-	}
-	return syscall(SYS_capset, &head, none) ? -errno : 0;
+	if (!err && syscall(SYS_capset, &head, none))
+		err = -errno;
+	return err;
 }
 
 int sandbox_seal(enum sandbox_thread thread)

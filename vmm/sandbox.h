@@ -16,10 +16,13 @@ enum sandbox_thread { SANDBOX_LOOP, SANDBOX_VCPU };
  */
 int sandbox_begin(int keep_fds);
 
-/* An empty root directory for the process, where it is allowed: the filter does not need it. */
-void sandbox_confine(void);
+/*
+ * An empty root directory for the process, where it is allowed: the filter does
+ * not need it. 0 or -errno.
+ */
+int sandbox_confine(void);
 
-/* The calling thread's capabilities and, if root, its user. 0 or -errno. */
+/* Drops the calling thread's capabilities and, if root and it can, its user. 0 or -errno. */
 int sandbox_drop(void);
 
 /*

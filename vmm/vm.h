@@ -57,8 +57,8 @@ struct vm {
 	_Atomic bool ending;
 	struct exo_vmm_ended ended;
 	_Atomic uint64_t drain_until_ns;  /* 0: not draining; set before the loop is woken */
-	bool killed;                      /* while it was ending; main thread */
-	uint64_t watch_ns, watch_step_ns; /* watchdog.c, main thread */
+	bool killed;                      /* while it was ending; event loop */
+	uint64_t watch_ns, watch_step_ns; /* watchdog.c, event loop */
 	_Atomic uint64_t stage_ns[EXO_STAGES];
 };
 
