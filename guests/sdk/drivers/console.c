@@ -150,10 +150,12 @@ void console_drain_control(void)
 
 void console_drain_output(unsigned port)
 {
-	uint32_t len;
+	uint32_t len, before = con.taken[port];
 
 	while (virtq_pop(&con.q[console_tx_ring[port]], &len) >= 0)
 		con.taken[port]++;
+	if (con.taken[port] != before)
+		thread_wake(&console_chan); /* it may be another thread's that came back */
 }
 
 static void on_interrupt(void *arg)

@@ -61,8 +61,9 @@ static int send_chain(unsigned port, const struct virtq_buf *b, unsigned n)
 	while (virtq_add(q, b, n, 0) < 0) {
 		if (q->broken)
 			return -EIO;
-		virtq_irq_on(q);
-		thread_sleep_uninterruptible(&console_chan, DEADLINE_NEVER);
+		if (!virtq_irq_on(q))
+			thread_sleep_uninterruptible(&console_chan, DEADLINE_NEVER);
+		console_drain_output(port);
 	}
 	ticket = ++con.sent[port];
 	if (first)
@@ -77,7 +78,8 @@ static int send_chain(unsigned port, const struct virtq_buf *b, unsigned n)
 		if (!virtq_irq_on(q))
 			thread_sleep_uninterruptible(&console_chan, DEADLINE_NEVER);
 	}
-	virtq_irq_off(q);
+	if (con.sent[port] == con.taken[port]) /* nobody else waits for one */
+		virtq_irq_off(q);
 	if (con.broken[port] == 0 && virtq_has_used(&con.q[RX2]))
 		console_drain_control();
 	return -con.broken[port];

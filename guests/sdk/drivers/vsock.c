@@ -30,6 +30,7 @@ APART static struct {
 	uint64_t tx_free;            /* bit n: data slot n, bit TX_DATA + n: control slot n */
 	struct virtio_vsock_hdr control[TX_CONTROL];
 	struct virtio_vsock_event event[EVENT_BUFFERS];
+	unsigned tx_waiting; /* threads that wait for a data slot */
 	bool draining;
 } vs;
 
@@ -56,11 +57,14 @@ static void post_event(unsigned i)
 
 static void reclaim(void)
 {
+	uint64_t before = vs.tx_free;
 	uint32_t len;
 	int head;
 
 	while ((head = virtq_pop(&vs.q[TX], &len)) >= 0)
 		vs.tx_free |= 1ull << vs.tx_by_head[head];
+	if (vs.tx_free != before)
+		thread_wake(&vs);
 }
 
 static void on_interrupt(void *arg)
@@ -154,10 +158,13 @@ int vsock_send(const struct virtio_vsock_hdr *h, const struct iovec *iov, int n,
 		if (vs.q[TX].broken)
 			return -EIO;
 		vsock_kick();
+		vs.tx_waiting++;
 		if (!virtq_irq_on(&vs.q[TX]))
 			thread_sleep_uninterruptible(&vs, DEADLINE_NEVER);
+		vs.tx_waiting--;
 	}
-	virtq_irq_off(&vs.q[TX]);
+	if (!vs.tx_waiting)
+		virtq_irq_off(&vs.q[TX]);
 	p = vs.tx + (unsigned)slot * SLOT_BYTES;
 	memcpy(p, h, HDR);
 	iov_from(iov, n, at, p + HDR, len);

@@ -24,11 +24,15 @@ static _Noreturn void halt(void)
 
 static uint32_t exit_port(void)
 {
-	const char *p = strstr(facts->cmdline, EXIT_KEY);
+	const char *p = facts->cmdline;
 	uint32_t port = 0;
 
-	if (sup->exit_port || !p)
+	if (sup->exit_port)
 		return sup->exit_port;
+	while (*p && strncmp(p, EXIT_KEY, sizeof(EXIT_KEY) - 1) != 0)
+		p++;
+	if (!*p)
+		return 0;
 	p += sizeof(EXIT_KEY) - 1;
 	if (p[0] == '0' && (p[1] | 32) == 'x')
 		p += 2;
