@@ -117,6 +117,28 @@ static bool code_can_be_made(void)
 	return ok;
 }
 
+#define MAPPINGS 400
+
+/* Many mappings of two kinds, none of which can be merged with its neighbour. */
+static bool many_mappings(void)
+{
+	static uint8_t *p[MAPPINGS];
+	bool ok = true;
+
+	for (unsigned i = 0; i < MAPPINGS; i++) {
+		p[i] = mmap(NULL, 2 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			    0);
+		if (p[i] == MAP_FAILED || mprotect(p[i], 4096, PROT_NONE) < 0)
+			return false;
+		p[i][4096] = (uint8_t)i;
+	}
+	for (unsigned i = 0; i < MAPPINGS; i++) {
+		ok &= p[i][4096] == (uint8_t)i;
+		ok &= munmap(p[i], 2 * 4096) == 0;
+	}
+	return ok;
+}
+
 void test_memory(void)
 {
 	long page = sysconf(_SC_PAGESIZE);
@@ -128,6 +150,7 @@ void test_memory(void)
 	p = hidden(malloc(SIZE_MAX / 4));
 	check(!p && errno == ENOMEM, "too large a malloc is ENOMEM");
 	check(comes_zeroed(), "mmap gives zeroed memory, again and again");
+	check(many_mappings(), "hundreds of mappings with guards");
 	p = mmap(NULL, 4 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	p[4096] = 1;
 	check(mprotect(p + 4096, 4096, PROT_NONE) == 0 && faults(p + 4096, false),

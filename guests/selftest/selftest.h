@@ -10,7 +10,7 @@ void skip(const char *why, const char *name);
 
 #define BASIC_POINTS 12
 void test_basic(int argc, char **argv);
-#define MEMORY_POINTS 10
+#define MEMORY_POINTS 11
 void test_memory(void);
 #define TIME_POINTS 10
 void test_time(void);

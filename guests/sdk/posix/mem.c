@@ -119,23 +119,22 @@ static unsigned find(uint64_t addr)
 /* Makes room for two more entries: any change adds two at most. */
 static bool table_room(void)
 {
-	struct range *bigger;
-	static bool growing;
-	uint64_t bytes;
+	static bool growing; /* the table's own memory is an entry too */
+	struct range *bigger, *old = ranges;
+	size_t bytes = ranges_max * sizeof(*ranges);
 
 	if (nranges + 4 <= ranges_max || growing)
 		return nranges + 2 <= ranges_max;
 	growing = true;
-	bytes = 2 * ranges_max * sizeof(*ranges);
-	bigger = mem_pages(bytes);
+	bigger = mem_pages(2 * bytes);
 	growing = false;
 	if (!bigger)
 		return nranges + 2 <= ranges_max;
-	memcpy(bigger, ranges, nranges * sizeof(*ranges));
-	if (ranges != first_ranges)
-		mem_pages_free(ranges, ranges_max * sizeof(*ranges));
+	memcpy(bigger, old, nranges * sizeof(*ranges));
 	ranges = bigger;
 	ranges_max *= 2;
+	if (old != first_ranges)
+		mem_pages_free(old, bytes);
 	return true;
 }
 
