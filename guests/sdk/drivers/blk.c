@@ -9,8 +9,8 @@
 #include <linux/virtio_ids.h>
 
 #define DISKS_MAX 8
-#define RING_SIZE 32
-#define DEPTH 8 /* requests in flight a disk: three descriptors each */
+#define RING_SIZE 128
+#define DEPTH 32 /* requests in flight a disk: three descriptors each */
 #define CHUNK (256u << 10)
 #define SPIN_NS 40000 /* looked at that long before an interrupt is asked for */
 
@@ -34,21 +34,38 @@ struct disk {
 APART static struct disk disks[DISKS_MAX];
 static bool enumerated;
 
-static void on_interrupt(void *arg)
-{
-	struct disk *d = arg;
-
-	virtio_ack(d->dev);
-	thread_wake(d);
-}
-
 static void collect(struct disk *d)
 {
 	uint32_t len;
 	int head;
 
-	while ((head = virtq_pop(&d->q, &len)) >= 0)
-		d->request[d->by_head[head] % DEPTH].done = true;
+	while ((head = virtq_pop(&d->q, &len)) >= 0) {
+		struct request *r = &d->request[d->by_head[head] % DEPTH];
+
+		r->done = true;
+		thread_wake(r);
+	}
+	for (unsigned i = 0; d->q.broken && i < DEPTH; i++)
+		thread_wake(&d->request[i]);
+}
+
+static bool anything_flying(const struct disk *d)
+{
+	for (unsigned i = 0; i < DEPTH; i++)
+		if (d->request[i].busy && !d->request[i].done)
+			return true;
+	return false;
+}
+
+/* The ring interrupts once for each time it was asked to; others may still sleep. */
+static void on_interrupt(void *arg)
+{
+	struct disk *d = arg;
+
+	virtio_ack(d->dev);
+	do
+		collect(d);
+	while (!d->q.broken && anything_flying(d) && virtq_irq_on(&d->q));
 }
 
 /* Queues one request; its number, or -1 while all are taken. */
@@ -94,7 +111,7 @@ static int await(struct disk *d, int i)
 	}
 	for (; !r->done && !d->q.broken; collect(d))
 		if (!virtq_irq_on(&d->q))
-			thread_sleep_uninterruptible(d, DEADLINE_NEVER);
+			thread_sleep_uninterruptible(r, DEADLINE_NEVER);
 	r->busy = false;
 	thread_wake(d); /* somebody may wait for a free request */
 	if (r->done && r->status == VIRTIO_BLK_S_OK)
