@@ -5,10 +5,12 @@
 #include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BATCH 16 /* events fetched at once */
 #define TIMER_DATA UINT64_MAX
+#define POLL_MIN_NS 10000
 
 int loop_init(struct loop *l)
 {
@@ -176,10 +178,55 @@ static void run_fd(struct loop *l, const struct epoll_event *ev)
 		fn(opaque, fd, ev->events);
 }
 
+void loop_poll(struct loop *l, uint64_t max_ns)
+{
+	l->poll_max_ns = max_ns;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* What the time to poll should be after events that came `took` ns after we began to wait. */
+static uint64_t adapt(const struct loop *l, uint64_t took)
+{
+	uint64_t longer = l->poll_ns ? l->poll_ns * 2 : POLL_MIN_NS;
+
+	if (took <= l->poll_ns)
+		return l->poll_ns; /* it paid */
+	if (took > l->poll_max_ns)
+		return 0; /* polling could not have helped */
+	return longer < l->poll_max_ns ? longer : l->poll_max_ns;
+}
+
+static int wait_events(struct loop *l, struct epoll_event *ev)
+{
+	uint64_t begin, now;
+	int n;
+
+	if (!l->poll_max_ns)
+		return epoll_wait(l->epoll, ev, BATCH, -1);
+	begin = now = now_ns();
+	do {
+		n = epoll_wait(l->epoll, ev, BATCH, 0);
+		now = now_ns();
+	} while (!n && now - begin < l->poll_ns);
+	if (!n) {
+		n = epoll_wait(l->epoll, ev, BATCH, -1);
+		now = now_ns();
+	}
+	l->poll_ns = adapt(l, now - begin);
+	return n;
+}
+
 int loop_run_once(struct loop *l)
 {
 	struct epoll_event ev[BATCH];
-	int n = epoll_wait(l->epoll, ev, BATCH, -1);
+	int n = wait_events(l, ev);
 
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;

@@ -38,6 +38,7 @@ struct loop {
 	loop_timer_fn *timer_fn;
 	void *timer_opaque;
 	uint64_t wakeups;                    /* statistics: times that epoll_wait returned */
+	uint64_t poll_max_ns, poll_ns;       /* see loop_poll */
 	struct loop_slot slot[LOOP_FDS_MAX]; /* by fd */
 };
 
@@ -63,6 +64,14 @@ bool loop_has(struct loop *l, int fd);
 void loop_on_timer(struct loop *l, loop_timer_fn *fn, void *opaque);
 /* Sets the only timer to CLOCK_MONOTONIC deadline_ns; a past one fires at once; 0 cancels. */
 void loop_timer(struct loop *l, uint64_t deadline_ns);
+
+/*
+ * Lets the loop look for events for up to max_ns before it sleeps, as long as
+ * that pays: a sleep and a wake-up cost more than the answer often takes. The
+ * time adapts to how soon events came lately, and is nothing when they don't:
+ * an idle loop sleeps. 0 (the default): never. Only of use on two CPUs or more.
+ */
+void loop_poll(struct loop *l, uint64_t max_ns);
 
 /*
  * Waits for events once and runs their callbacks. 0 (also after EINTR), or

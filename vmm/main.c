@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #define LAPIC_HZ 1000000000u /* KVM's: its input clock counts nanoseconds */
+#define LOOP_POLL_NS 50000u  /* about what a sleep, a wake-up and a disk read cost */
 
 static struct vm vm = {
 	.kvm = {.sys_fd = EXO_VMM_KVM_FD, .fd = -1},
@@ -194,6 +195,8 @@ static void join_parts(void)
 	static const struct platform_ops platform_ops = {.end = on_end, .access = on_access};
 
 	must(loop_init(&vm.loop), "event loop");
+	if (sysconf(_SC_NPROCESSORS_ONLN) > 1)
+		loop_poll(&vm.loop, LOOP_POLL_NS);
 	loop_on_timer(&vm.loop, on_timer, NULL);
 	ioapic_init(&vm.ioapic, &ioapic_ops, NULL);
 	vm.platform = (struct platform){&platform_ops, NULL, &vm.mem, -1};

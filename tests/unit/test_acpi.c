@@ -5,6 +5,7 @@
  */
 #include "acpi.h"
 #include "fakeimg.h"
+#include "unit.h"
 
 #include <check.h>
 #include <errno.h>
@@ -266,7 +267,6 @@ int main(void)
 {
 	Suite *s = suite_create("acpi");
 	TCase *tc = tcase_create("tables");
-	SRunner *sr;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, fadt);
@@ -280,11 +280,5 @@ int main(void)
 		puts("# iasl is not installed: the AML is checked by the walker alone");
 	fflush(stdout);
 	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_set_tap(sr, "-");
-	srunner_run_all(sr, CK_SILENT);
-	int failed = srunner_ntests_failed(sr);
-
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(s);
 }

@@ -4,6 +4,7 @@
  * test_block_hostile.c.
  */
 #include "block_rig.h"
+#include "unit.h"
 
 #include <check.h>
 #include <errno.h>
@@ -430,8 +431,6 @@ int main(void)
 {
 	Suite *s = suite_create("block");
 	TCase *both = tcase_create("both"), *one = tcase_create("one");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_loop_test(both, test_config, 0, 2);
 	tcase_add_loop_test(both, test_read, 0, 2);
@@ -450,9 +449,5 @@ int main(void)
 	tcase_add_test(one, test_create_refuses);
 	suite_add_tcase(s, both);
 	suite_add_tcase(s, one);
-	srunner_set_tap(sr, "-");
-	srunner_run_all(sr, CK_SILENT);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return unit_run(s);
 }

@@ -4,6 +4,7 @@
  * reset while the host works (H-16), and a device process that was taken over.
  */
 #include "block_rig.h"
+#include "unit.h"
 
 #include <check.h>
 #include <errno.h>
@@ -392,8 +393,6 @@ int main(void)
 {
 	Suite *s = suite_create("block_hostile");
 	TCase *both = tcase_create("both"), *one = tcase_create("one");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_loop_test(both, test_h25_range, 0, 2);
 	tcase_add_loop_test(both, test_h25_partial_sector, 0, 2);
@@ -409,9 +408,5 @@ int main(void)
 	tcase_add_test(one, test_ring_is_restricted);
 	suite_add_tcase(s, both);
 	suite_add_tcase(s, one);
-	srunner_set_tap(sr, "-");
-	srunner_run_all(sr, CK_SILENT);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return unit_run(s);
 }

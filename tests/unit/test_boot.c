@@ -4,6 +4,7 @@
  */
 #include "boot.h"
 #include "fakeimg.h"
+#include "unit.h"
 
 #include <exo/pvh.h>
 #include <exo/vmm.h>
@@ -547,7 +548,6 @@ int main(void)
 {
 	Suite *s = suite_create("boot");
 	TCase *tc = tcase_create("boot");
-	SRunner *sr;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, sdk_guest);
@@ -573,11 +573,5 @@ int main(void)
 	tcase_add_test(tc, h30_args_too_long_for_a_cmdline);
 	tcase_add_test(tc, h30_no_low_memory);
 	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_set_tap(sr, "-");
-	srunner_run_all(sr, CK_SILENT);
-	int failed = srunner_ntests_failed(sr);
-
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(s);
 }

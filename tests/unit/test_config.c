@@ -3,6 +3,7 @@
  * each field that is wrong by itself has the whole refused, with no fd left open.
  */
 #include "config.h"
+#include "unit.h"
 
 #include <check.h>
 #include <dirent.h>
@@ -202,7 +203,6 @@ int main(void)
 {
 	Suite *s = suite_create("config");
 	TCase *tc = tcase_create("config");
-	SRunner *sr;
 
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_set_timeout(tc, 60);
@@ -213,11 +213,5 @@ int main(void)
 	tcase_add_test(tc, text_without_end);
 	tcase_add_test(tc, flipped_bits);
 	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_set_tap(sr, "-");
-	srunner_run_all(sr, CK_SILENT);
-	int failed = srunner_ntests_failed(sr);
-
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(s);
 }

@@ -5,6 +5,7 @@
  */
 #include "console.h"
 #include "drv.h"
+#include "unit.h"
 
 #include <exo/machine.h>
 
@@ -1112,18 +1113,11 @@ int main(void)
 {
 	Suite *s = suite_create("console");
 	TCase *tc[] = {stream_cases(), control_cases(), hostile_cases(), file_cases()};
-	SRunner *sr;
-	int failed;
 
 	for (unsigned i = 0; i < sizeof(tc) / sizeof(tc[0]); i++) {
 		tcase_add_checked_fixture(tc[i], i == 3 ? NULL : setup, teardown);
 		tcase_set_timeout(tc[i], 20);
 		suite_add_tcase(s, tc[i]);
 	}
-	sr = srunner_create(s);
-	srunner_set_tap(sr, "-");
-	srunner_run_all(sr, CK_SILENT);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(s);
 }

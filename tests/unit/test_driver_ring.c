@@ -4,6 +4,7 @@
  * device is told when it asks to be, and one that breaks the rules stops the ring.
  */
 #include "../../guests/sdk/drivers/virtq.c"
+#include "unit.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -163,8 +164,6 @@ int main(void)
 {
 	Suite *s = suite_create("driver_ring");
 	TCase *tc = tcase_create("ring");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, chains_come_and_go);
@@ -175,10 +174,5 @@ int main(void)
 	tcase_add_loop_test(tc, bad_head_stops_the_ring, 0, 2);
 	tcase_add_loop_test(tc, scribbled_descriptors_stop_the_ring, 0, 2);
 	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_set_tap(sr, "-");
-	srunner_run_all(sr, CK_SILENT);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(s);
 }

@@ -2,6 +2,7 @@
  * Guest memory: only RAM resolves, and only within one region (H-03, H-17).
  */
 #include "gmem.h"
+#include "unit.h"
 
 #include <check.h>
 #include <errno.h>
@@ -133,8 +134,6 @@ int main(void)
 {
 	Suite *s = suite_create("gmem");
 	TCase *tc = tcase_create("gmem");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, resolves_inside);
@@ -147,10 +146,5 @@ int main(void)
 	tcase_add_test(tc, copies);
 	tcase_add_test(tc, hook_sees_fetches);
 	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_set_tap(sr, "-");
-	srunner_run_all(sr, CK_SILENT);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(s);
 }

@@ -3,6 +3,7 @@
  * edges wait while masked, and no access does harm.
  */
 #include "ioapic.h"
+#include "unit.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -149,7 +150,6 @@ int main(void)
 {
 	Suite *s = suite_create("ioapic");
 	TCase *tc = tcase_create("ioapic");
-	SRunner *sr;
 
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, identity);
@@ -160,11 +160,5 @@ int main(void)
 	tcase_add_test(tc, special_modes_are_seen);
 	tcase_add_test(tc, any_access_is_safe);
 	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_set_tap(sr, "-");
-	srunner_run_all(sr, CK_SILENT);
-	int failed = srunner_ntests_failed(sr);
-
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(s);
 }

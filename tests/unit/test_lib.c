@@ -2,6 +2,7 @@
 #include "fdmsg.h"
 #include "loop.h"
 #include "timers.h"
+#include "unit.h"
 
 #include <check.h>
 #include <dirent.h>
@@ -170,6 +171,40 @@ START_TEST(silent)
 }
 END_TEST
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* A loop that looks before it sleeps sees the same, and sleeps when nothing comes. */
+START_TEST(looks_before_it_sleeps)
+{
+	uint64_t start = now_ns();
+	clock_t cpu = clock();
+	unsigned fired = 0;
+
+	calls = 0;
+	loop_poll(&loop, 50000);
+	ck_assert_int_eq(loop_add(&loop, sock[0], EPOLLIN, drain, NULL), 0);
+	for (unsigned i = 1; i <= 100; i++) {
+		ck_assert_int_eq(write(sock[1], "a", 1), 1);
+		ck_assert_int_eq(loop_run_once(&loop), 0);
+		ck_assert_uint_eq(calls, i);
+	}
+	loop_on_timer(&loop, on_timer, &fired);
+	for (unsigned i = 1; i <= 20; i++) {
+		loop_timer(&loop, now_ns() + 5000000);
+		ck_assert_int_eq(loop_run_once(&loop), 0);
+		ck_assert_uint_eq(fired, 100 * i);
+	}
+	ck_assert_uint_ge(now_ns() - start, 100000000);
+	ck_assert_int_lt((clock() - cpu) * 1000 / CLOCKS_PER_SEC, 50);
+}
+END_TEST
+
 START_TEST(regular_file_is_refused)
 {
 	int fd = open("/proc/self/exe", O_RDONLY);
@@ -181,14 +216,6 @@ START_TEST(regular_file_is_refused)
 END_TEST
 
 /* ---- timers ---------------------------------------------------------------------- */
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 START_TEST(several_timers)
 {
@@ -219,7 +246,6 @@ int main(void)
 {
 	Suite *s = suite_create("lib");
 	TCase *tc = tcase_create("lib");
-	SRunner *sr;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, packet_with_fds);
@@ -228,14 +254,9 @@ int main(void)
 	tcase_add_test(tc, events);
 	tcase_add_loop_test(tc, removal_in_callback, 0, 2);
 	tcase_add_test(tc, silent);
+	tcase_add_test(tc, looks_before_it_sleeps);
 	tcase_add_test(tc, regular_file_is_refused);
 	tcase_add_test(tc, several_timers);
 	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_set_tap(sr, "-");
-	srunner_run_all(sr, CK_SILENT);
-	int failed = srunner_ntests_failed(sr);
-
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(s);
 }

@@ -6,6 +6,7 @@
 #include "fakeimg.h"
 #include "image.h"
 #include "load.h"
+#include "unit.h"
 
 #include <exo/machine.h>
 
@@ -596,16 +597,9 @@ static TCase *other_cases(void)
 int main(void)
 {
 	Suite *s = suite_create("load");
-	SRunner *sr;
 
 	suite_add_tcase(s, elf_cases());
 	suite_add_tcase(s, bzimage_cases());
 	suite_add_tcase(s, other_cases());
-	sr = srunner_create(s);
-	srunner_set_tap(sr, "-");
-	srunner_run_all(sr, CK_SILENT);
-	int failed = srunner_ntests_failed(sr);
-
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(s);
 }

@@ -6,6 +6,7 @@
 #include "drv.h"
 #include "mmio.h"
 #include "testdev.h"
+#include "unit.h"
 
 #include <check.h>
 #include <linux/virtio_config.h>
@@ -339,7 +340,6 @@ int main(void)
 {
 	Suite *s = suite_create("mmio");
 	TCase *tc = tcase_create("registers");
-	SRunner *sr;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, identity);
@@ -356,11 +356,5 @@ int main(void)
 	tcase_add_test(tc, all_registers_any_value);
 	tcase_add_test(tc, busy_doorbell_is_told_once);
 	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_set_tap(sr, "-");
-	srunner_run_all(sr, CK_SILENT);
-	int failed = srunner_ntests_failed(sr);
-
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(s);
 }

@@ -4,6 +4,7 @@
  */
 #include "drv.h"
 #include "platform.h"
+#include "unit.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -316,7 +317,6 @@ int main(void)
 {
 	Suite *s = suite_create("platform");
 	TCase *tc = tcase_create("platform");
-	SRunner *sr;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, identity);
@@ -332,11 +332,5 @@ int main(void)
 	tcase_add_test(tc, batch_flags);
 	tcase_add_test(tc, h11_batch_changes_while_read);
 	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_set_tap(sr, "-");
-	srunner_run_all(sr, CK_SILENT);
-	int failed = srunner_ntests_failed(sr);
-
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(s);
 }

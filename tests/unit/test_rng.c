@@ -3,6 +3,7 @@
  */
 #include "drv.h"
 #include "rng.h"
+#include "unit.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -146,8 +147,6 @@ int main(void)
 {
 	Suite *s = suite_create("rng");
 	TCase *tc = tcase_create("rng");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, gives_random_bytes);
@@ -158,10 +157,5 @@ int main(void)
 	tcase_add_test(tc, h16_reset_with_work_put_off);
 	tcase_add_test(tc, malformed_ring_stops_it);
 	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_set_tap(sr, "-");
-	srunner_run_all(sr, CK_SILENT);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(s);
 }

@@ -12,6 +12,7 @@
 #include "tap.h"
 #include "text.h"
 #include "tty.h"
+#include "unit.h"
 
 #include <check.h>
 #include <errno.h>
@@ -912,8 +913,6 @@ int main(void)
 {
 	Suite *s = suite_create("shell");
 	TCase *tc = tcase_create("shell");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_test(tc, sizes);
 	tcase_add_test(tc, durations);
@@ -936,10 +935,5 @@ int main(void)
 	tcase_add_test(tc, exit_codes);
 	tcase_add_test(tc, status_file);
 	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_set_tap(sr, "-");
-	srunner_run_all(sr, CK_SILENT);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(s);
 }

@@ -4,6 +4,7 @@
  */
 #include "fakeimg.h"
 #include "symbols.h"
+#include "unit.h"
 
 #include <check.h>
 #include <errno.h>
@@ -202,7 +203,6 @@ int main(void)
 {
 	Suite *s = suite_create("symbols");
 	TCase *tc = tcase_create("symbols");
-	SRunner *sr;
 
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, functions_named);
@@ -235,11 +235,5 @@ int main(void)
 	tcase_add_test(tc, h30_symbol_wraps);
 	tcase_add_test(tc, h30_absurd_count_is_bounded);
 	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_set_tap(sr, "-");
-	srunner_run_all(sr, CK_SILENT);
-	int failed = srunner_ntests_failed(sr);
-
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(s);
 }

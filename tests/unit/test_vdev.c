@@ -4,6 +4,7 @@
  */
 #include "drv.h"
 #include "testdev.h"
+#include "unit.h"
 
 #include <check.h>
 #include <linux/virtio_config.h>
@@ -525,17 +526,10 @@ int main(void)
 {
 	Suite *s = suite_create("vdev");
 	TCase *tc[] = {status_cases(), queue_cases(), other_cases()};
-	SRunner *sr;
-	int failed;
 
 	for (unsigned i = 0; i < sizeof(tc) / sizeof(tc[0]); i++) {
 		tcase_add_checked_fixture(tc[i], setup, teardown);
 		suite_add_tcase(s, tc[i]);
 	}
-	sr = srunner_create(s);
-	srunner_set_tap(sr, "-");
-	srunner_run_all(sr, CK_SILENT);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(s);
 }

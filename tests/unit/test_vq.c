@@ -4,6 +4,7 @@
  */
 #include "drv.h"
 #include "testdev.h"
+#include "unit.h"
 
 #include <check.h>
 #include <errno.h>
@@ -1016,18 +1017,11 @@ int main(void)
 {
 	Suite *s = suite_create("vq");
 	TCase *tc[] = {good_cases(), walk_cases(), ring_cases()};
-	SRunner *sr;
-	int failed;
 
 	for (unsigned i = 0; i < sizeof(tc) / sizeof(tc[0]); i++) {
 		tcase_add_checked_fixture(tc[i], setup, teardown);
 		tcase_set_timeout(tc[i], 30);
 		suite_add_tcase(s, tc[i]);
 	}
-	sr = srunner_create(s);
-	srunner_set_tap(sr, "-");
-	srunner_run_all(sr, CK_SILENT);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(s);
 }

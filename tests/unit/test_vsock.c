@@ -4,6 +4,7 @@
  * test_vsock_seq.c, what hostile guests do in test_vsock_hostile.c.
  */
 #include "vsock_rig.h"
+#include "unit.h"
 
 #include <check.h>
 #include <errno.h>
@@ -491,8 +492,6 @@ int main(void)
 {
 	Suite *s = suite_create("vsock");
 	TCase *tc = tcase_create("vsock");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_set_timeout(tc, 30);
 	tcase_add_test(tc, test_guest_connects);
@@ -510,9 +509,5 @@ int main(void)
 	tcase_add_test(tc, test_fair);
 	tcase_add_test(tc, test_faults);
 	suite_add_tcase(s, tc);
-	srunner_set_tap(sr, "-");
-	srunner_run_all(sr, CK_SILENT);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return unit_run(s);
 }

@@ -3,6 +3,7 @@
  * that nothing of it costs more than fixed tables or wakes anybody up for ever.
  */
 #include "vsock_rig.h"
+#include "unit.h"
 
 #include <check.h>
 #include <errno.h>
@@ -486,8 +487,6 @@ int main(void)
 {
 	Suite *s = suite_create("vsock_hostile");
 	TCase *tc = tcase_create("vsock_hostile");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_set_timeout(tc, 30);
 	tcase_add_test(tc, test_h19_small_window);
@@ -507,9 +506,5 @@ int main(void)
 	tcase_add_test(tc, test_h21_half_messages);
 	tcase_add_test(tc, test_malformed_ring);
 	suite_add_tcase(s, tc);
-	srunner_set_tap(sr, "-");
-	srunner_run_all(sr, CK_SILENT);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return unit_run(s);
 }

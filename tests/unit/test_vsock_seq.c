@@ -3,6 +3,7 @@
  * are cut into packets and buffers.
  */
 #include "vsock_rig.h"
+#include "unit.h"
 
 #include <check.h>
 #include <errno.h>
@@ -164,8 +165,6 @@ int main(void)
 {
 	Suite *s = suite_create("vsock_seq");
 	TCase *tc = tcase_create("vsock_seq");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_set_timeout(tc, 30);
 	tcase_add_test(tc, test_seq_to_host);
@@ -173,9 +172,5 @@ int main(void)
 	tcase_add_test(tc, test_seq_to_guest);
 	tcase_add_test(tc, test_seq_credit_to_guest);
 	suite_add_tcase(s, tc);
-	srunner_set_tap(sr, "-");
-	srunner_run_all(sr, CK_SILENT);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return unit_run(s);
 }
