@@ -3,7 +3,9 @@
  * spawn to the first byte on its standard output and to its end. Interleaved,
  * so that what else the machine does hits all of them alike.
  *
- * usage: lat RUNS -- CMD ARG… [-- CMD ARG…]…
+ * usage: lat RUNS [PAUSE_MS] -- CMD ARG… [-- CMD ARG…]…
+ * pauses before each launch, so that what the one before left behind (a VM that
+ * is still being torn down) is over;
  * prints a JSON array, one object a command: the samples in microseconds,
  * {"first": […], "end": […], "rss_kib": …, "status": …}.
  */
@@ -97,9 +99,10 @@ int main(int argc, char **argv)
 {
 	struct command cmd[COMMANDS_MAX] = {0};
 	int ncmd = 0, runs = argc > 1 ? atoi(argv[1]) : 0;
+	unsigned pause_us = argc > 2 ? 1000u * (unsigned)atoi(argv[2]) : 0;
 
 	if (runs < 1) {
-		fprintf(stderr, "usage: lat RUNS -- CMD ARG… [-- CMD ARG…]…\n");
+		fprintf(stderr, "usage: lat RUNS [PAUSE_MS] -- CMD ARG… [-- CMD ARG…]…\n");
 		return 125;
 	}
 	for (int i = 2; i < argc; i++) {
@@ -116,8 +119,10 @@ int main(int argc, char **argv)
 		ncmd++;
 	}
 	for (int n = -2; n < runs; n++)
-		for (int i = 0; i < ncmd; i++)
+		for (int i = 0; i < ncmd; i++) {
+			usleep(pause_us);
 			measure(&cmd[i], n < 0 ? 0 : n); /* the first two warm the caches */
+		}
 	printf("[");
 	for (int i = 0; i < ncmd; i++) {
 		printf("%s\n{", i ? "," : "");
