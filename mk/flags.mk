@@ -26,6 +26,9 @@ host_link = $(CC) -static-pie -nostdlib -nostartfiles -Wl,-z,relro,-z,now,-z,noe
 	-o $(1) $(MUSL_LIB)/rcrt1.o $(MUSL_LIB)/crti.o $(2) $(3) -L$(MUSL_LIB) -Wl,--start-group -lc $(LIBGCC) \
 	-Wl,--end-group $(MUSL_LIB)/crtn.o
 HOST_DEPS := $(KINC)/.stamp
+# Debian's static libraries are compiled for glibc: lib/glibc_compat.c has the rest.
+JSON_INI = $(shell $(CC) -print-file-name=libjansson.a) $(shell $(CC) -print-file-name=libinih.a) \
+	$(LIB_A)
 else
 SAN_asan  := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 SAN_ubsan := -fsanitize=undefined -fno-sanitize-recover=all
@@ -34,6 +37,7 @@ SAN_cov   := --coverage
 HOST_CFLAGS := $(BASE_CFLAGS) -O1 $(SAN_$(MODE))
 host_link = $(CC) $(SAN_$(MODE)) -o $(1) $(2) $(3) -pthread
 HOST_DEPS :=
+JSON_INI := -ljansson -linih
 endif
 
 $(KINC)/.stamp: mk/flags.mk
@@ -45,6 +49,9 @@ $(KINC)/.stamp: mk/flags.mk
 	$(Q)ln -sfn /usr/include/x86_64-linux-gnu/asm $(KINC)/asm
 	$(Q)ln -sfn /usr/include/liburing $(KINC)/liburing
 	$(Q)ln -sfn /usr/include/liburing.h $(KINC)/liburing.h
+	$(Q)ln -sfn /usr/include/jansson.h $(KINC)/jansson.h
+	$(Q)ln -sfn /usr/include/jansson_config.h $(KINC)/jansson_config.h
+	$(Q)ln -sfn /usr/include/ini.h $(KINC)/ini.h
 	$(Q)touch $@
 
 # $(call host_objs,folder,extra -I flags): a rule for folder/*.c and the

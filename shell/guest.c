@@ -314,6 +314,7 @@ unsigned guest_fill_config(const struct guest *g, struct exo_vmm_config *c, int 
 			(g->stream[0].fd < 0 ? EXO_BOOT_STDIN_NULL : 0);
 	c->tty_rows = g->tty_rows;
 	c->tty_cols = g->tty_cols;
+	c->listen_fd = c->guest_bell_fd = c->vmm_bell_fd = EXO_VMM_NO_FD;
 	c->ndisks = g->ndisks;
 	for (unsigned i = 0; i < g->ndisks; i++) {
 		c->disk[i].fd = add_fd(fds, &nfds, g->disk[i].fd);

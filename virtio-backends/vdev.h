@@ -50,7 +50,38 @@ struct vdev_host {
 	void (*timer)(void *opaque, struct vdev *dev, uint64_t deadline_ns);
 	/* Message to the owner of the device (console control, vsock connect requests…). */
 	void (*event)(void *opaque, struct vdev *dev, const void *msg, size_t len);
+
+	/*
+	 * The four below: NULL where there is no shared memory region
+	 * (vdev.shm_bytes 0), and the device then offers nothing that needs it;
+	 * but map without VDEV_MAP_GUEST is there whenever map is.
+	 *
+	 * Maps `bytes` (page-aligned) of a memfd from its start, shared, at an
+	 * address of the host's choice: in *host. With VDEV_MAP_GUEST it is also
+	 * in the device's shared memory region, at *offset. fd stays the
+	 * caller's, who may close it. 0 or -errno: -ENOSPC (the region is full).
+	 * Only for fds whose size is sealed: a shorter file would be a SIGBUS.
+	 */
+	int (*map)(void *opaque, struct vdev *dev, int fd, uint64_t bytes, unsigned flags,
+		   void **host, uint64_t *offset);
+	/*
+	 * Takes it away: at once, also for a vCPU that is using it, which finds
+	 * memory of its own there that means nothing.
+	 */
+	void (*unmap)(void *opaque, struct vdev *dev, void *host, uint64_t bytes);
+	/*
+	 * Gives the guest a doorbell that rings the eventfd: *value is what it
+	 * writes. Owns fd in any case. Calls with the same key share one value
+	 * and are counted. The first call also opens the way for the guest's own
+	 * eventfd (of the configuration) to interrupt as a used buffer would. 0 or -errno.
+	 */
+	int (*bell)(void *opaque, struct vdev *dev, int fd, uint32_t key, uint32_t *value);
+	/* Takes one count away; at 0, the doorbell: by and by, or now. */
+	void (*unbell)(void *opaque, struct vdev *dev, uint32_t value, bool now);
 };
+
+#define VDEV_MAP_GUEST 1u
+#define VDEV_MAP_READ_ONLY 2u
 
 /* One static const per device type, designated initializers. */
 struct vdev_class {
@@ -97,6 +128,7 @@ struct vdev {
 	void *config;                 /* (D) cls->config_bytes bytes, or NULL with config_read */
 	unsigned nqueues;             /* (D) at create, ≤ cls->nqueues */
 	char name[16];                /* (D) instance name for messages and the boot block */
+	uint64_t shm_base, shm_bytes; /* shared memory region 0 (2.10), set by the owner; 0: none */
 
 	pthread_mutex_t lock;             /* (T) */
 	uint64_t features_driver;         /* (T) what the driver wrote; features_ok once accepted */

@@ -61,7 +61,7 @@ static const char *check(const struct exo_vmm_config *w, size_t len, unsigned nf
 		return "configuration: memory size";
 	if (w->cpus < 1 || w->cpus > EXO_VMM_CPUS_MAX)
 		return "configuration: number of CPUs";
-	if (w->flags & ~FLAGS || w->boot_flags & ~BOOT_FLAGS || w->reserved)
+	if (w->flags & ~FLAGS || w->boot_flags & ~BOOT_FLAGS)
 		return "configuration: unknown flags";
 	if (w->args_bytes > EXO_VMM_ARGS_MAX || w->argc > w->args_bytes ||
 	    w->envc > w->args_bytes - w->argc)

@@ -28,13 +28,19 @@
 
 enum exo_vmm_type {
 	/* shell → VMM */
-	EXO_VMM_CONFIG = 1,    /* struct exo_vmm_config, once, first */
-	EXO_VMM_SIGNAL,        /* struct exo_vmm_signal: pass to the program (control port) */
-	EXO_VMM_KILL,          /* struct exo_vmm_signal: end the guest now, as killed by arg */
-	EXO_VMM_WINCH,         /* struct exo_vmm_winch */
-	EXO_VMM_VSOCK_OPEN,    /* struct exo_vmm_vsock + 1 fd: connect to the guest's port */
-	EXO_VMM_VSOCK_REPLY,   /* struct exo_vmm_vsock (+ 1 fd if status 0): the answer */
-	EXO_VMM_STATS_REQUEST, /* header only */
+	EXO_VMM_CONFIG = 1,       /* struct exo_vmm_config, once, first */
+	EXO_VMM_SIGNAL,           /* struct exo_vmm_signal: pass to the program (control port) */
+	EXO_VMM_KILL,             /* struct exo_vmm_signal: end the guest now, as killed by arg */
+	EXO_VMM_WINCH,            /* struct exo_vmm_winch */
+	EXO_VMM_VSOCK_OPEN,       /* struct exo_vmm_vsock + 1 fd: connect to the guest's port */
+	EXO_VMM_VSOCK_REPLY,      /* struct exo_vmm_vsock (+ 1 fd if status 0): the answer */
+	EXO_VMM_STATS_REQUEST,    /* header only */
+	EXO_VMM_CHANNEL,          /* struct exo_vmm_channel + 2 fds: ring memory, peer's doorbell */
+	EXO_VMM_CHANNEL_CLOSE,    /* struct exo_vmm_close: end a connection */
+	EXO_VMM_CHANNELS_REQUEST, /* header only: answered by EXO_VMM_CHANNELS packets */
+	EXO_VMM_MEM_MAP,          /* struct exo_vmm_mem + 1 fd */
+	EXO_VMM_MEM_UNMAP,        /* struct exo_vmm_mem */
+	EXO_VMM_PAUSE, /* struct exo_vmm_signal: signo 1: stop all vCPUs, 0: let them run */
 
 	/* VMM → shell */
 	EXO_VMM_STARTED = 64,  /* header only: sandboxed, the guest is about to run */
@@ -43,6 +49,10 @@ enum exo_vmm_type {
 	EXO_VMM_READY,         /* header only: the program said it is ready */
 	EXO_VMM_VSOCK_REQUEST, /* struct exo_vmm_vsock: the guest connects to a port of CID 2 */
 	EXO_VMM_STATS,         /* struct exo_vmm_stats */
+	EXO_VMM_CHANNEL_STATE, /* struct exo_vmm_channel_state */
+	EXO_VMM_CHANNELS,      /* struct exo_vmm_channels: counters of connections */
+	EXO_VMM_MEM_MAPPED,    /* struct exo_vmm_mem: the answer to MEM_MAP */
+	EXO_VMM_HELLO,         /* struct exo_vmm_hello + 2 fds: to a shell that came later */
 };
 
 struct exo_vmm_header {
@@ -64,12 +74,13 @@ struct exo_vmm_disk {
 	char name[16];  /* terminated; shown to the guest as the device's serial */
 };
 
-#define EXO_VMM_HUGEPAGES 1u /* back RAM with huge pages; fails if there are none */
-#define EXO_VMM_PREFAULT 2u  /* touch all RAM before the guest runs */
-#define EXO_VMM_VSOCK 4u     /* give the guest a virtio-vsock device */
-#define EXO_VMM_RNG 8u       /* give the guest a virtio-rng device */
-#define EXO_VMM_OUTLIVE 16u  /* go on when the shell's socket hangs up */
-#define EXO_VMM_TIMINGS 32u  /* fill in exo_vmm_ended.stage_ns */
+#define EXO_VMM_HUGEPAGES 1u    /* back RAM with huge pages; fails if there are none */
+#define EXO_VMM_PREFAULT 2u     /* touch all RAM before the guest runs */
+#define EXO_VMM_VSOCK 4u        /* give the guest a virtio-vsock device */
+#define EXO_VMM_RNG 8u          /* give the guest a virtio-rng device */
+#define EXO_VMM_OUTLIVE 16u     /* go on when the shell's socket hangs up; see listen_fd */
+#define EXO_VMM_TIMINGS 32u     /* fill in exo_vmm_ended.stage_ns */
+#define EXO_VMM_CHANNELS_OK 64u /* with VSOCK: the vsock device offers EXO_VSOCK_F_DIRECT */
 
 struct exo_vmm_config {
 	struct exo_vmm_header h;
@@ -85,7 +96,18 @@ struct exo_vmm_config {
 	uint32_t boot_flags;                     /* EXO_BOOT_TTY_* for the boot block */
 	uint32_t tty_rows, tty_cols;
 	uint32_t ndisks;
-	uint32_t reserved;
+	/*
+	 * With OUTLIVE, or EXO_VMM_NO_FD: a listening SOCK_SEQPACKET Unix socket.
+	 * When the shell hangs up, the guest goes on, and the first to connect is
+	 * the shell from then on: it gets HELLO, then CHANNELS, then what comes.
+	 */
+	uint32_t listen_fd;
+	/* With CHANNELS_OK: eventfds (non-blocking) by which other ends ring the guest and the VMM.
+	 */
+	uint32_t guest_bell_fd, vmm_bell_fd; /* or EXO_VMM_NO_FD */
+	uint64_t
+		window_bytes; /* with CHANNELS_OK: of the shared memory region, multiple of 2 MiB */
+	uint64_t guest;       /* number of the guest in the session, for HELLO */
 	struct exo_vmm_disk disk[EXO_VMM_DISKS_MAX];
 	char name[64];                 /* of the guest, for messages; terminated */
 	char cmdline[EXO_CMDLINE_MAX]; /* extra kernel command line; terminated */
@@ -111,10 +133,111 @@ struct exo_vmm_vsock {
 	uint32_t type;  /* VIRTIO_VSOCK_TYPE_STREAM or _SEQPACKET */
 	int32_t status; /* VSOCK_REPLY: 0, or -errno */
 	uint32_t flags; /* EXO_VSOCK_* */
-	uint32_t reserved;
+	/*
+	 * OPEN and REPLY of a session: number of the connection, for CHANNEL_STATE and
+	 * CHANNEL_CLOSE, 0: none. To the guest the other end's port of an OPEN is then
+	 * EXO_CONN_PORT(conn).
+	 */
+	uint32_t conn;
+	uint32_t guest_port; /* REQUEST: the guest's own port */
+	uint32_t reason;     /* REPLY with a status: enum exo_reason for the guest */
+	uint64_t cookie;     /* OPEN, REPLY: handed back in CHANNELS */
+	uint64_t max_rate; /* OPEN, REPLY: bytes a second, both directions together; 0: no limit */
 };
 /* VSOCK_OPEN: write "OK <host port>\n" to the fd once the guest accepted, as Firecracker does. */
 #define EXO_VSOCK_SAY_OK 1u
+/* REQUEST: the guest's driver has the direct path. */
+#define EXO_VSOCK_DIRECT 2u
+
+/* ---- channels between guests ------------------------------------------------ */
+
+#define EXO_CHANNEL_DIRECT 1u /* CHANNEL: the guest may have the ring itself; STATE: it has */
+#define EXO_CHANNEL_OPENER 2u /* CHANNELS: this end opened it */
+
+/*
+ * One end of a connection between two guests. To the acceptor's VMM first, with
+ * request 0: it offers the connection to the guest and answers with
+ * CHANNEL_STATE, ACCEPTED or REFUSED. Then to the opener's, as the answer to its
+ * VSOCK_REQUEST. (A request is refused with VSOCK_REPLY.)
+ */
+struct exo_vmm_channel {
+	struct exo_vmm_header h;
+	uint32_t conn;       /* number of the connection, unique in the session, not 0 */
+	uint32_t request;    /* id of the VSOCK_REQUEST that this answers, or 0 */
+	uint32_t port;       /* request 0: the port that the guest serves */
+	uint32_t type;       /* VIRTIO_VSOCK_TYPE_* */
+	uint32_t side;       /* 0: opener; which ring is whose, see exo/ring.h */
+	uint32_t flags;      /* EXO_CHANNEL_DIRECT */
+	uint32_t ring_bytes; /* of each direction: a power of two */
+	uint32_t peer;       /* key of the doorbell: equal keys, equal eventfds */
+	uint64_t cookie;     /* handed back in CHANNELS */
+	uint64_t max_rate;   /* bytes a second; not 0 only without EXO_CHANNEL_DIRECT */
+};
+
+struct exo_vmm_close {
+	struct exo_vmm_header h;
+	uint32_t conn;
+	/*
+	 * enum exo_reason. REVOKED, EXPIRED: at once, what is in the ring is lost, the
+	 * memory is unmapped. Else: the other end is gone; what it has sent can
+	 * still be read. An unknown conn is ignored: the two ends' news may cross.
+	 */
+	uint32_t reason;
+};
+
+#define EXO_CHANNEL_ACCEPTED 1u
+#define EXO_CHANNEL_REFUSED 2u
+#define EXO_CHANNEL_CLOSED 3u /* the guest has closed it, or it broke: the VMM has forgotten it */
+
+struct exo_vmm_channel_state {
+	struct exo_vmm_header h;
+	uint32_t conn;
+	uint32_t state;  /* EXO_CHANNEL_ACCEPTED, … */
+	uint32_t flags;  /* ACCEPTED: EXO_CHANNEL_DIRECT */
+	uint32_t reason; /* REFUSED, CLOSED: enum exo_reason */
+	/* CLOSED: final counters, as in struct exo_vmm_channel_info. */
+	uint64_t tx_bytes, rx_bytes, tx_messages, rx_messages;
+};
+
+struct exo_vmm_channel_info {
+	uint64_t cookie;
+	uint32_t conn;
+	uint32_t flags; /* EXO_CHANNEL_DIRECT, EXO_CHANNEL_OPENER */
+	/* Direct: as the ring's ends claim; else counted by the VMM. tx: sent by this guest. */
+	uint64_t tx_bytes, rx_bytes, tx_messages, rx_messages;
+};
+
+#define EXO_VMM_CHANNEL_INFOS_MAX 128
+
+struct exo_vmm_channels {
+	struct exo_vmm_header h; /* size: up to the last entry that is used */
+	uint32_t count;
+	uint32_t more; /* 1: another packet follows */
+	struct exo_vmm_channel_info info[EXO_VMM_CHANNEL_INFOS_MAX];
+};
+
+_Static_assert(sizeof(struct exo_vmm_channels) <= EXO_VMM_MSG_MAX, "fits a message");
+
+/* Memory of a session in the guest's shared memory region. */
+#define EXO_MEM_READ_ONLY 1u
+
+struct exo_vmm_mem {
+	struct exo_vmm_header h;
+	uint64_t mem;    /* its number in the session */
+	uint64_t bytes;  /* MAP: page-aligned */
+	uint64_t offset; /* MAPPED: in the region */
+	uint32_t flags;  /* EXO_MEM_* */
+	int32_t status;  /* MAPPED: 0 or -errno: -ENOSPC (the region is full), … */
+};
+
+struct exo_vmm_hello {
+	struct exo_vmm_header h; /* fds: guest bell, vmm bell; none without CHANNELS_OK */
+	uint64_t guest;          /* of the configuration */
+	char name[64];
+	uint64_t started_ns; /* CLOCK_MONOTONIC */
+	uint32_t pid;
+	uint32_t ready; /* 1: the program said it is */
+};
 
 struct exo_vmm_termios {
 	struct exo_vmm_header h;

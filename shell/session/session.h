@@ -1,0 +1,228 @@
+/*
+ * The session: guests, the wires between them, and who may ask for what. One
+ * process, one thread, one event loop; nothing here waits for anybody. Data
+ * never passes through it.
+ *
+ *	control.c   the control socket: lines, clients, descriptors (docs/control.md)
+ *	ops_*.c     its operations
+ *	machine.c   one guest: VMM, messages, start, end, adoption after a restart
+ *	lifecycle.c readiness, restarts with back-off, start on demand, watchdogs
+ *	wire.c      connections: from a request through policy to two VMMs
+ *	caps.c      what guests ask on port 1 (exo/channel.h)
+ *	memory.c    memory that guests create and offer
+ *	mounts.c    folders of the host behind sandboxed file servers
+ *	policy*.c   who may reach what: pure logic
+ *	state.c     what survives a restart; audit.c the log of grants and uses
+ *
+ * Everything is reached from struct session, made in session_main.c. A machine
+ * is freed only from the loop's end (session_reap), so callbacks may hold one.
+ */
+#ifndef SESSION_H
+#define SESSION_H
+
+#include "guest.h"
+#include "launch.h"
+#include "loop.h"
+#include "manifest.h"
+#include "policy.h"
+
+#include <exo/channel.h>
+#include <exo/vmm.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SESSION_MACHINES_MAX 1024
+
+struct client; /* control.c */
+struct mount;  /* mounts.c */
+
+enum machine_state {
+	MACHINE_ADDED, /* known by its manifest, not started */
+	MACHINE_STARTING,
+	MACHINE_RUNNING, /* not ready yet */
+	MACHINE_READY,
+	MACHINE_STOPPING,
+	MACHINE_BACK_OFF, /* ended, will be started again */
+	MACHINE_ENDED,    /* kept while somebody asks for it, then freed */
+	MACHINE_FAILED,   /* restarted too often, or cannot be started */
+};
+
+/* How it ended; of the last time it did. */
+struct machine_end {
+	enum exo_end reason;
+	uint32_t status;
+	int exit_code; /* as exo run's */
+	char detail[512];
+};
+
+/* A guest as the session keeps it: what it is to be, and its VMM while it runs. */
+struct machine {
+	struct session *session;
+	struct machine *next; /* all of them */
+	uint64_t number;
+	char name[POLICY_NAME_MAX], label[POLICY_LABEL_MAX];
+	enum machine_state state;
+	struct manifest *manifest; /* or NULL: started without */
+	char *program;             /* absolute path */
+	char **args;               /* NULL-terminated, args[0] the program */
+	struct guest guest;        /* options and fds of this start */
+	struct launch *vm;         /* NULL: no VMM */
+	pid_t pid;                 /* of the VMM, also when it is not our child */
+	int pid_fd;                /* pidfd, watched; -1 */
+	int listen_fd;             /* its socket for a later session, -1 */
+	int guest_bell, vmm_bell;  /* eventfds, -1 */
+	int stdio[3];              /* -1: the guest's log */
+	int log_fd;
+	bool direct;          /* its driver has the direct path: seen at its first request */
+	uint32_t subject;     /* in policy; 0: does not run */
+	struct client *owner; /* attached; ends with it. NULL: nobody's */
+	bool adopted;         /* of an earlier session */
+	bool said_started, said_ready;
+
+	/* lifecycle.c */
+	uint64_t started_ns, ready_ns, alive_ns;
+	uint64_t kill_at_ns, restart_at_ns, ready_by_ns; /* 0: never */
+	uint64_t backoff_ns;
+	unsigned restarts, recent_restarts;
+	uint64_t recent_since_ns;
+	struct machine_end end;
+	struct exo_vmm_stats stats; /* the last that came */
+
+	struct mount *mounts;
+	void *caps;   /* caps.c: its conversations on port 1 */
+	void *memory; /* memory.c */
+};
+
+struct session {
+	struct loop loop;
+	struct policy *policy;
+	struct machine *machines;
+	uint64_t next_number;
+	char directory[96]; /* XDG_RUNTIME_DIR/exo */
+	int control_fd;     /* listening */
+	int audit_fd;
+	uint32_t next_conn; /* wire.c; never 0, survives restarts */
+	bool ending;        /* shutdown was asked for */
+	bool leave_guests;
+	bool is_private; /* of one exo run: ends with its client */
+	bool state_dirty;
+	uint64_t timer_ns; /* armed */
+	void *control;     /* control.c */
+	void *wires;       /* wire.c */
+};
+
+/* CLOCK_MONOTONIC, as launch_now_ns. */
+/* Asks for session_tick at the latest then. */
+void session_wake_at(struct session *s, uint64_t deadline_ns);
+struct machine *session_find(struct session *s, const char *name);
+struct machine *session_by_subject(struct session *s, uint32_t subject);
+/* Something to be saved changed; written at the end of this turn of the loop. */
+void session_changed(struct session *s);
+
+/* ---- machine.c -------------------------------------------------------------------- */
+
+/*
+ * Starts what *m describes (program or manifest, args, stdio). 0, or -errno with
+ * *why one line (no line feed) for the person.
+ */
+int machine_start(struct machine *m, char why[512]);
+/* Its VMM is told to end the guest now. */
+void machine_kill(struct machine *m, const char *why);
+void machine_signal(struct machine *m, int signo);
+/* Sends a message of the protocol to its VMM; a VMM that does not take it is ended. */
+void machine_send(struct machine *m, const void *msg, size_t len, const int *fds, unsigned nfds);
+/* Finds the guests of an earlier session, from state.c's list. */
+void machine_adopt_all(struct session *s);
+
+/* ---- lifecycle.c: called by machine.c ------------------------------------------------- */
+
+void lifecycle_started(struct machine *m); /* EXO_VMM_STARTED */
+void lifecycle_ready(struct machine *m);   /* it said so, or need not */
+void lifecycle_ended(struct machine *m);   /* its VMM is gone; m->end says how */
+void lifecycle_alive(struct machine *m);   /* heartbeat */
+/* Starts, if need be, the provider of a service. 0: it is ready; -EINPROGRESS; -errno: can't. */
+int lifecycle_want(struct session *s, const char *service);
+/* SIGTERM, then kill after its stop-timeout. */
+void lifecycle_stop(struct machine *m, uint64_t timeout_ns);
+/* Deadlines that are due; the next one, 0: none. */
+uint64_t lifecycle_tick(struct session *s, uint64_t now_ns);
+
+/* ---- wire.c ------------------------------------------------------------------------------ */
+
+/* EXO_VMM_VSOCK_REQUEST of a guest: answered now, or when the provider is ready. */
+void wire_request(struct machine *m, const struct exo_vmm_vsock *request);
+/* EXO_VMM_CHANNEL_STATE. */
+void wire_state(struct machine *m, const struct exo_vmm_channel_state *state);
+/* EXO_VMM_CHANNELS: counters, or what an adopted VMM has. */
+void wire_channels(struct machine *m, const struct exo_vmm_channels *c);
+/* A service became ready, or can't: requests that wait for it. */
+void wire_service_changed(struct session *s, const char *service);
+/* A guest is gone: its connections end for their other ends. */
+void wire_machine_gone(struct machine *m, enum exo_reason reason);
+/*
+ * A host program connects to a service. *fd is its end of a new connection;
+ * 0 or the reason. `from` is shown to the guest as the other end's name.
+ */
+enum exo_reason wire_connect_host(struct session *s, const char *service, bool seqpacket,
+				  const char *from, int *fd);
+/*
+ * A host program provides a service: `accept` is called with each new
+ * connection's fd, which it owns. 0 or -errno.
+ */
+typedef void wire_accept_fn(void *opaque, int fd, const char *from, const char *label);
+int wire_listen_host(struct session *s, const char *service, bool seqpacket, wire_accept_fn *accept,
+		     void *opaque);
+void wire_unlisten_host(struct session *s, const char *service);
+/* Counters of a connection, as last heard. False: unknown. */
+bool wire_counters(struct session *s, uint32_t conn, struct exo_vmm_channel_info *info,
+		   const char **path);
+/* Asks all VMMs for counters; done(opaque) when all have answered or 200 ms have gone by. */
+void wire_refresh(struct session *s, void (*done)(void *opaque), void *opaque);
+/* policy's close_conn. */
+void wire_close(struct session *s, uint32_t conn, enum exo_reason reason);
+
+/* ---- caps.c, memory.c ------------------------------------------------------------------------ */
+
+/* The guest connects to port 1. The fd for its VMM, or -errno. */
+int caps_open(struct machine *m);
+void caps_machine_gone(struct machine *m);
+/* Somebody waits with TAKE or MEM_ACCEPT at this connection: look again. */
+void caps_offered(struct session *s, uint32_t conn);
+
+/* Handles the EXO_CAP_MEM_* ops: the answer is in *msg. -EAGAIN: later, by caps_answer. */
+int memory_op(struct machine *m, struct exo_cap_msg *msg, void *conversation);
+void caps_answer(struct machine *m, void *conversation, const struct exo_cap_msg *msg);
+void memory_mapped(struct machine *m, const struct exo_vmm_mem *answer);
+void memory_machine_gone(struct machine *m);
+void memory_conn_gone(struct session *s, uint32_t conn);
+
+/* ---- control.c ---------------------------------------------------------------------------------
+ */
+
+int control_listen(struct session *s, char why[512]);
+void control_finish(struct session *s);
+/* One line to a client; takes over `json`; fds stay the caller's. */
+void control_send(struct client *c, json_t *json, const int *fds, unsigned nfds);
+/* To all who subscribed. Takes over `json`. */
+void control_broadcast(struct session *s, json_t *json);
+
+/* ---- mounts.c
+ * ------------------------------------------------------------------------------------- */
+
+/* Starts a file server for a folder of the host; its service is private to the machine. 0 or -errno
+ * with why. */
+int mounts_add(struct machine *m, const char *source, const char *path, bool read_only,
+	       char why[512]);
+/* A new connection to the file server behind this service name: its fd, or -errno. */
+int mounts_connect(struct session *s, const char *service);
+void mounts_machine_gone(struct machine *m);
+
+/* ---- state.c, audit.c
+ * ------------------------------------------------------------------------------- */
+
+int state_load(struct session *s); /* grants, added manifests, guests that may still run */
+int state_save(struct session *s);
+void audit_event(struct session *s, const struct policy_event *e);
+
+#endif
