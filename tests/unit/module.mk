@@ -10,13 +10,14 @@ ifneq ($(MODE),release)
 $(B)/obj/tests/unit/%.o: tests/unit/%.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(HOST_CFLAGS) -Iinclude -Ilib -Ivirtio-backends -Ivmm -Ishell -Ihidmux -Itests/unit \
+	$(Q)$(CC) $(HOST_CFLAGS) -Iinclude -Ilib -Ivirtio-backends -Ivmm -Ip9 -Ishell -Ishell/session -Ishell/cli \
+		-Ihidmux -Iguests/store -Itests/unit \
 		-I$(B)/gen -c -o $@ $<
 
 $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(call objs,$(UNIT_HELPERS)) $(SHELL_A) $(VMM_A) $(BACKEND_A) $(LIB_A)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(call host_link,$@,$^,-lcheck -lsubunit -lrt -lm -luring)
+	$(Q)$(call host_link,$@,$^,-lcheck -lsubunit -lrt -lm -luring $(JSON_INI))
 
 .PHONY: unit
 unit: $(UNIT_BINS)
