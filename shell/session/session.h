@@ -66,7 +66,8 @@ struct machine {
 	struct manifest *manifest; /* or NULL: started without */
 	char *program;             /* absolute path */
 	char **args;               /* NULL-terminated, args[0] the program */
-	struct guest guest;        /* options and fds of this start */
+	json_t *options;           /* fields of `start` (docs/control.md), checked; or NULL */
+	struct guest guest;        /* options and fds of this start, made by machine_start */
 	struct launch *vm;         /* NULL: no VMM */
 	pid_t pid;                 /* of the VMM, also when it is not our child */
 	int pid_fd;                /* pidfd, watched; -1 */
@@ -123,11 +124,25 @@ void session_changed(struct session *s);
 /* ---- machine.c -------------------------------------------------------------------- */
 
 /*
+ * A new one in the list: MACHINE_ADDED, with a number and nothing else set, fds
+ * -1. NULL with errno: ENOMEM, ENOSPC (SESSION_MACHINES_MAX).
+ */
+struct machine *machine_create(struct session *s, const char *name);
+/*
+ * Takes it out of the list, so session_find does not see it any more, and frees it,
+ * with all it owns, at the end of this turn of the loop. It has no VMM.
+ */
+void machine_forget(struct machine *m);
+/*
  * Starts what *m describes (program or manifest, args, stdio). 0, or -errno with
- * *why one line (no line feed) for the person.
+ * *why one line (no line feed) for the person. m->guest is made anew at each start:
+ * from the manifest, then control_apply_options, then stdio. The options' "mounts"
+ * come after the manifest's. It becomes MACHINE_STARTING and a subject of the
+ * policy; what the manifest provides and uses is in the policy already
+ * (lifecycle_add).
  */
 int machine_start(struct machine *m, char why[512]);
-/* Its VMM is told to end the guest now. */
+/* Its VMM is told to end the guest now; one that does not within 2 s is killed itself. */
 void machine_kill(struct machine *m, const char *why);
 void machine_signal(struct machine *m, int signo);
 /* Sends a message of the protocol to its VMM; a VMM that does not take it is ended. */
@@ -135,8 +150,21 @@ void machine_send(struct machine *m, const void *msg, size_t len, const int *fds
 /* Finds the guests of an earlier session, from state.c's list. */
 void machine_adopt_all(struct session *s);
 
-/* ---- lifecycle.c: called by machine.c ------------------------------------------------- */
+/* ---- lifecycle.c ---------------------------------------------------------------------- */
 
+/*
+ * Makes a machine known by its manifest, which it takes over also when it
+ * fails: services and grants are in the policy then, nothing runs. NULL with
+ * errno (EEXIST: the name, or a service has another provider) and why.
+ */
+struct machine *lifecycle_add(struct session *s, struct manifest *manifest, char why[512]);
+/* Starts it, and first those whose services it requires. 0, -EINPROGRESS (it waits for
+ * them), or -errno with why: -ELOOP is a cycle of required services. */
+int lifecycle_start(struct machine *m, char why[512]);
+/* Its services and the grants of its manifest leave the policy, and it is forgotten. */
+void lifecycle_remove(struct machine *m);
+
+/* Called by machine.c and caps.c: */
 void lifecycle_started(struct machine *m); /* EXO_VMM_STARTED */
 void lifecycle_ready(struct machine *m);   /* it said so, or need not */
 void lifecycle_ended(struct machine *m);   /* its VMM is gone; m->end says how */
@@ -206,6 +234,23 @@ void control_finish(struct session *s);
 void control_send(struct client *c, json_t *json, const int *fds, unsigned nfds);
 /* To all who subscribed. Takes over `json`. */
 void control_broadcast(struct session *s, json_t *json);
+/* Sets in m->guest what m->options say, over the manifest's. 0, or -errno with why. */
+int control_apply_options(struct machine *m, char why[512]);
+/* EXO_VMM_TERMIOS, for the client that is attached: EXO_TTY_*. */
+void control_termios(struct machine *m, uint32_t flags);
+/* EXO_VMM_STATS came: m->stats. */
+void control_stats(struct machine *m);
+/* A line of the audit log, for those who follow it. Takes over `line`. */
+void control_audit(struct session *s, json_t *line);
+/* Somebody is connected (a private session ends without). */
+bool control_has_clients(const struct session *s);
+/* Deadlines of requests that are due; the next one, 0: none. */
+uint64_t control_tick(struct session *s, uint64_t now_ns);
+/*
+ * A private session: this connected socket is its only client, the listening one is
+ * not made. Takes over fd. 0 or -errno.
+ */
+int control_adopt_client(struct session *s, int fd);
 
 /* ---- mounts.c
  * ------------------------------------------------------------------------------------- */
