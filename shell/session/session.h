@@ -6,6 +6,7 @@
  *	control.c   the control socket: lines, clients, descriptors (docs/control.md)
  *	ops_*.c     its operations
  *	machine.c   one guest: VMM, messages, start, end, adoption after a restart
+ *	log.c       what guests without a terminal print
  *	lifecycle.c readiness, restarts with back-off, start on demand, watchdogs
  *	wire.c      connections: from a request through policy to two VMMs
  *	caps.c      what guests ask on port 1 (exo/channel.h)
@@ -73,8 +74,15 @@ struct machine {
 	int pid_fd;                /* pidfd, watched; -1 */
 	int listen_fd;             /* its socket for a later session, -1 */
 	int guest_bell, vmm_bell;  /* eventfds, -1 */
-	int stdio[3];              /* -1: the guest's log */
-	int log_fd;
+	int stdio[3];              /* -1: the guest's log; owned, used up by the first start */
+	/*
+	 * log.c. Both are read with pread. log_fd is what the guest writes now; when
+	 * it is long it goes to log_old_fd, in place of what is there, and begins
+	 * anew. log_start: how many bytes were ever logged before log_fd's first.
+	 */
+	int log_fd, log_old_fd;
+	int log_watch;
+	uint64_t log_start;
 	bool direct;          /* its driver has the direct path: seen at its first request */
 	uint32_t subject;     /* in policy; 0: does not run */
 	struct client *owner; /* attached; ends with it. NULL: nobody's */
@@ -93,6 +101,25 @@ struct machine {
 	struct mount *mounts;
 	void *caps;   /* caps.c: its conversations on port 1 */
 	void *memory; /* memory.c */
+	void *wires;  /* wire.c */
+
+	/* machine.c */
+	struct machine_outbox *outbox;     /* messages that its VMM's socket did not take yet */
+	struct machine_old_slot *old_slot; /* from state_load, for the adoption; owned */
+	unsigned nold_slots;
+	uint64_t stats_asked, stats_answered;
+	uint64_t quota_ns;    /* of messages: see machine_recv */
+	uint64_t resume_ns;   /* it said too much: it is heard again then; 0: it is heard */
+	uint64_t adopt_by_ns; /* it has to say HELLO and CHANNELS by then; 0: it has */
+	uint64_t hung_up_ns;  /* killed if it is not gone soon after; 0: it has not */
+	char **strings;       /* owned by it until it is forgotten: environment */
+	unsigned nstrings;
+	const char *killed_why;
+};
+
+/* A slot that a guest had in an earlier session. */
+struct machine_old_slot {
+	uint32_t grant, port;
 };
 
 struct session {
@@ -100,21 +127,38 @@ struct session {
 	struct policy *policy;
 	struct machine *machines;
 	uint64_t next_number;
-	char directory[96]; /* XDG_RUNTIME_DIR/exo */
+	char directory[96]; /* XDG_RUNTIME_DIR/exo; "" in a private session: nothing is written */
+	int directory_fd;   /* -1 in a private session */
 	int control_fd;     /* listening */
 	int audit_fd;
-	uint32_t next_conn; /* wire.c; never 0, survives restarts */
-	bool ending;        /* shutdown was asked for */
+	int inotify_fd; /* log.c */
+	int signal_fd;
+	bool ending; /* shutdown was asked for */
 	bool leave_guests;
 	bool is_private; /* of one exo run: ends with its client */
 	bool state_dirty;
-	uint64_t timer_ns; /* armed */
-	void *control;     /* control.c */
-	void *wires;       /* wire.c */
+	uint64_t timer_ns;  /* armed */
+	uint64_t end_by_ns; /* a shutdown takes no longer */
+	struct machine *forgotten;
+	struct machine_dying *dying; /* VMMs that ended and are not gone yet */
+	void *control;               /* control.c */
+	void *wires;                 /* wire.c */
+	void *memory;                /* memory.c */
+	/* A log has grown or begun anew; control.c's, or NULL: nobody follows. */
+	void (*log_changed)(struct machine *m);
 };
 
-/* CLOCK_MONOTONIC, as launch_now_ns. */
-/* Asks for session_tick at the latest then. */
+/* ---- session_main.c ----------------------------------------------------------------- */
+
+/* exo session [--private FD]. argv[0] is "session". Returns the exit code. */
+int session_command(char **argv, uint64_t start_ns);
+/*
+ * Ends the session: its guests are stopped (SIGTERM, then killed), or left to the next
+ * one. May be called again, to make it sooner.
+ */
+void session_end(struct session *s, bool leave_guests);
+/* Asks for a tick (deadlines of all parts are looked at) at CLOCK_MONOTONIC deadline_ns or before.
+ */
 void session_wake_at(struct session *s, uint64_t deadline_ns);
 struct machine *session_find(struct session *s, const char *name);
 struct machine *session_by_subject(struct session *s, uint32_t subject);
@@ -147,8 +191,25 @@ void machine_kill(struct machine *m, const char *why);
 void machine_signal(struct machine *m, int signo);
 /* Sends a message of the protocol to its VMM; a VMM that does not take it is ended. */
 void machine_send(struct machine *m, const void *msg, size_t len, const int *fds, unsigned nfds);
-/* Finds the guests of an earlier session, from state.c's list. */
+/*
+ * Finds the guests of an earlier session: machines that state_load made with
+ * machine_create (name, label, manifest or program, number, pid, `adopted` true,
+ * old_slot). Those that do not answer within 2 s are as if they had never run.
+ */
 void machine_adopt_all(struct session *s);
+/* Asks its VMM for m->stats: control_stats is called. */
+void machine_request_stats(struct machine *m);
+/* Has it a VMM that takes messages? */
+bool machine_runs(const struct machine *m);
+
+/* ---- log.c ----------------------------------------------------------------------------- */
+
+#define LOG_BYTES_MAX (1u << 20) /* of log_fd and log_old_fd each */
+
+/* Opens m->log_fd and log_old_fd, if they are not. 0 or -errno. */
+int log_open(struct machine *m);
+/* NULL-safe in the sense of -1s. */
+void log_close(struct machine *m);
 
 /* ---- lifecycle.c ---------------------------------------------------------------------- */
 
@@ -189,11 +250,21 @@ void wire_service_changed(struct session *s, const char *service);
 /* A guest is gone: its connections end for their other ends. */
 void wire_machine_gone(struct machine *m, enum exo_reason reason);
 /*
- * A host program connects to a service. *fd is its end of a new connection;
- * 0 or the reason. `from` is shown to the guest as the other end's name.
+ * A host program connects to a service; its provider is started if need be, until
+ * the deadline. `done` is called once, perhaps before this returns: with
+ * EXO_REASON_NONE and the caller's end of the connection (it owns it), or the
+ * reason and -1. `from` is shown to the guest as the other end's name.
  */
-enum exo_reason wire_connect_host(struct session *s, const char *service, bool seqpacket,
-				  const char *from, int *fd);
+typedef void wire_host_fn(void *opaque, enum exo_reason reason, int fd);
+void wire_connect_host(struct session *s, const char *service, bool seqpacket, const char *from,
+		       uint64_t deadline_ns, wire_host_fn *done, void *opaque);
+/* Whoever asked with this opaque has gone: done is not called any more. */
+void wire_cancel_host(struct session *s, const void *opaque);
+/*
+ * Connects to a vsock port of a running guest, past the policy: for guests without
+ * manifest. *fd is the caller's end; it hangs up if the guest refuses. 0 or -errno.
+ */
+int wire_connect_port(struct machine *m, uint32_t port, bool seqpacket, int *fd);
 /*
  * A host program provides a service: `accept` is called with each new
  * connection's fd, which it owns. 0 or -errno.
@@ -207,6 +278,13 @@ bool wire_counters(struct session *s, uint32_t conn, struct exo_vmm_channel_info
 		   const char **path);
 /* Asks all VMMs for counters; done(opaque) when all have answered or 200 ms have gone by. */
 void wire_refresh(struct session *s, void (*done)(void *opaque), void *opaque);
+/* Deadlines that are due; the next one, 0: none. */
+uint64_t wire_tick(struct session *s, uint64_t now_ns);
+/* All VMMs of an earlier session have said what they have: what has two ends goes on. */
+void wire_adopted(struct session *s);
+void wire_finish(struct session *s);
+/* The word of docs/channels.md: "closed", "revoked", … */
+const char *wire_reason_word(enum exo_reason reason);
 /* policy's close_conn. */
 void wire_close(struct session *s, uint32_t conn, enum exo_reason reason);
 
@@ -255,7 +333,13 @@ int control_adopt_client(struct session *s, int fd);
 /* ---- mounts.c
  * ------------------------------------------------------------------------------------- */
 
-/* Starts a file server for a folder of the host; its service is private to the machine. 0 or -errno
+/*
+ * The value of EXO_MOUNTS for all mounts of m, in order, and NULL if there are none;
+ * the caller frees it. m is a subject of the policy.
+ */
+char *mounts_environment(struct machine *m);
+/* A mount of m at `path`. source: a folder of the host, or "service:NAME".
+ * Starts a file server for a folder of the host; its service is private to the machine. 0 or -errno
  * with why. */
 int mounts_add(struct machine *m, const char *source, const char *path, bool read_only,
 	       char why[512]);
