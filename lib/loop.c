@@ -1,11 +1,13 @@
 /* The event loop; see loop.h. */
 #include "loop.h"
 
+#include "clock.h"
+
 #include <errno.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #define BATCH 16 /* events fetched at once */
@@ -43,19 +45,44 @@ void loop_finish(struct loop *l)
 		close(l->epoll);
 		pthread_mutex_destroy(&l->lock);
 	}
-	for (unsigned i = 0; i < LOOP_FDS_MAX; i++) {
+	for (unsigned i = 0; i < LOOP_CHUNK; i++) {
 		if (l->slot[i].fn)
 			l->slot[i].fn = NULL;
+	}
+	for (unsigned i = 0; i < LOOP_CHUNKS; i++) {
+		free(l->more[i]);
+		l->more[i] = NULL;
 	}
 	l->epoll = l->timer = -1;
 }
 
+/* The slot of an fd, or NULL: it has none (yet). The caller has the lock. */
+static struct loop_slot *find_slot(struct loop *l, int fd)
+{
+	unsigned chunk = (unsigned)fd / LOOP_CHUNK;
+
+	if (fd < 0 || fd >= LOOP_FDS_MAX)
+		return NULL;
+	if (!chunk)
+		return &l->slot[fd];
+	return l->more[chunk] ? &l->more[chunk][fd % LOOP_CHUNK] : NULL;
+}
+
+static struct loop_slot *make_slot(struct loop *l, int fd)
+{
+	struct loop_slot **more = &l->more[fd / LOOP_CHUNK];
+
+	if (fd >= LOOP_CHUNK && !*more)
+		*more = calloc(LOOP_CHUNK, sizeof(**more));
+	return find_slot(l, fd);
+}
+
 /* Tells the kernel. Silent fds leave the set: hang-up can't be masked in it. */
-static int sync_epoll(struct loop *l, int fd, uint32_t old, uint32_t new)
+static int sync_epoll(struct loop *l, const struct loop_slot *s, int fd, uint32_t old, uint32_t new)
 {
 	struct epoll_event ev = {
 		.events = new,
-		.data.u64 = (uint64_t)l->slot[fd].generation << 32 | (uint32_t)fd,
+		.data.u64 = (uint64_t)s->generation << 32 | (uint32_t)fd,
 	};
 	int op = !old ? EPOLL_CTL_ADD : !new ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
 
@@ -66,19 +93,21 @@ static int sync_epoll(struct loop *l, int fd, uint32_t old, uint32_t new)
 
 int loop_add(struct loop *l, int fd, uint32_t events, loop_fn *fn, void *opaque)
 {
-	int err = -EEXIST;
+	int err;
 
 	if (fd < 0)
 		return -EBADF;
 	if (fd >= LOOP_FDS_MAX)
 		return -EMFILE;
 	pthread_mutex_lock(&l->lock);
-	struct loop_slot *s = &l->slot[fd];
+	struct loop_slot *s = make_slot(l, fd);
 
-	if (s->fn)
+	if (!s || s->fn) {
+		err = s ? -EEXIST : -ENOMEM;
 		goto out;
+	}
 	s->generation = ++l->generation;
-	err = sync_epoll(l, fd, 0, events);
+	err = sync_epoll(l, s, fd, 0, events);
 	if (err)
 		goto out;
 	s->fn = fn;
@@ -93,13 +122,11 @@ int loop_mod(struct loop *l, int fd, uint32_t events)
 {
 	int err = -ENOENT;
 
-	if (fd < 0 || fd >= LOOP_FDS_MAX)
-		return err;
 	pthread_mutex_lock(&l->lock);
-	struct loop_slot *s = &l->slot[fd];
+	struct loop_slot *s = find_slot(l, fd);
 
-	if (s->fn) {
-		err = sync_epoll(l, fd, s->events, events);
+	if (s && s->fn) {
+		err = sync_epoll(l, s, fd, s->events, events);
 		if (!err)
 			s->events = events;
 	}
@@ -109,13 +136,11 @@ int loop_mod(struct loop *l, int fd, uint32_t events)
 
 void loop_del(struct loop *l, int fd)
 {
-	if (fd < 0 || fd >= LOOP_FDS_MAX)
-		return;
 	pthread_mutex_lock(&l->lock);
-	struct loop_slot *s = &l->slot[fd];
+	struct loop_slot *s = find_slot(l, fd);
 
-	if (s->fn) {
-		sync_epoll(l, fd, s->events, 0);
+	if (s && s->fn) {
+		sync_epoll(l, s, fd, s->events, 0);
 		s->fn = NULL;
 		s->events = 0;
 	}
@@ -124,12 +149,10 @@ void loop_del(struct loop *l, int fd)
 
 bool loop_has(struct loop *l, int fd)
 {
-	bool has;
-
-	if (fd < 0 || fd >= LOOP_FDS_MAX)
-		return false;
 	pthread_mutex_lock(&l->lock);
-	has = l->slot[fd].fn;
+	const struct loop_slot *s = find_slot(l, fd);
+	bool has = s && s->fn;
+
 	pthread_mutex_unlock(&l->lock);
 	return has;
 }
@@ -167,9 +190,9 @@ static void run_fd(struct loop *l, const struct epoll_event *ev)
 	void *opaque = NULL;
 
 	pthread_mutex_lock(&l->lock);
-	const struct loop_slot *s = &l->slot[fd];
+	const struct loop_slot *s = find_slot(l, fd);
 
-	if (s->fn && s->events && s->generation == ev->data.u64 >> 32) {
+	if (s && s->fn && s->events && s->generation == ev->data.u64 >> 32) {
 		fn = s->fn;
 		opaque = s->opaque;
 	}
@@ -181,14 +204,6 @@ static void run_fd(struct loop *l, const struct epoll_event *ev)
 void loop_poll(struct loop *l, uint64_t max_ns)
 {
 	l->poll_max_ns = max_ns;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
 /* What the time to poll should be after events that came `took` ns after we began to wait. */
@@ -210,14 +225,14 @@ static int wait_events(struct loop *l, struct epoll_event *ev)
 
 	if (!l->poll_max_ns)
 		return epoll_wait(l->epoll, ev, BATCH, -1);
-	begin = now = now_ns();
+	begin = now = clock_now_ns();
 	do {
 		n = epoll_wait(l->epoll, ev, BATCH, 0);
-		now = now_ns();
+		now = clock_now_ns();
 	} while (!n && now - begin < l->poll_ns);
 	if (!n) {
 		n = epoll_wait(l->epoll, ev, BATCH, -1);
-		now = now_ns();
+		now = clock_now_ns();
 	}
 	l->poll_ns = adapt(l, now - begin);
 	return n;

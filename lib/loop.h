@@ -16,7 +16,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LOOP_FDS_MAX 1024 /* Limit: fds from here on are refused with -EMFILE */
+#define LOOP_FDS_MAX 65536 /* Limit: fds from here on are refused with -EMFILE */
+#define LOOP_CHUNK 1024    /* slots that come together; the first ones are always there */
+#define LOOP_CHUNKS (LOOP_FDS_MAX / LOOP_CHUNK)
 
 /* events: the EPOLL* bits that are set. */
 typedef void loop_fn(void *opaque, int fd, uint32_t events);
@@ -29,17 +31,21 @@ struct loop_slot {
 	uint32_t generation; /* of the registration; an old event does not match */
 };
 
-/* Private to loop.c but for wakeups. About 24 KiB, of which few pages are touched. */
+/*
+ * Private to loop.c but for wakeups. About 24 KiB, of which few pages are touched. A
+ * process with few fds, as exo-vmm, never allocates anything.
+ */
 struct loop {
 	int epoll;
 	int timer;
-	pthread_mutex_t lock; /* guards slot, generation */
+	pthread_mutex_t lock; /* guards slot, more, generation */
 	uint32_t generation;
 	loop_timer_fn *timer_fn;
 	void *timer_opaque;
 	uint64_t wakeups;                    /* statistics: times that epoll_wait returned */
 	uint64_t poll_max_ns, poll_ns;       /* see loop_poll */
-	struct loop_slot slot[LOOP_FDS_MAX]; /* by fd */
+	struct loop_slot slot[LOOP_CHUNK];   /* by fd */
+	struct loop_slot *more[LOOP_CHUNKS]; /* the others, allocated when one is used */
 };
 
 /* 0 or -errno. `*l` is zeroed memory or a finished loop. */
@@ -50,7 +56,7 @@ void loop_finish(struct loop *l);
 /*
  * Watches fd, level-triggered, for EPOLLIN and EPOLLOUT in events; hang-up and
  * error come uninvited. events 0: registered, but silent (no hang-up either).
- * 0, -EEXIST, -EMFILE, or epoll_ctl's error: -EPERM for a regular file.
+ * 0, -EEXIST, -EMFILE, -ENOMEM, or epoll_ctl's error: -EPERM for a regular file.
  */
 int loop_add(struct loop *l, int fd, uint32_t events, loop_fn *fn, void *opaque);
 /* Changes the events of a watched fd. 0, -ENOENT or epoll_ctl's error. */

@@ -29,7 +29,7 @@ static int host_watch(void *opaque, struct vdev *dev, int fd, uint32_t events, u
 {
 	struct devices *d = opaque;
 
-	if (fd < 0 || fd >= LOOP_FDS_MAX)
+	if (fd < 0 || fd >= LOOP_CHUNK)
 		return -EMFILE;
 	d->watch[fd].token = token;
 	if (loop_has(&d->vm->loop, fd))

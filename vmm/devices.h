@@ -36,7 +36,7 @@ struct devices {
 	struct watch {
 		struct vdev *dev;
 		_Atomic uint64_t token;
-	} watch[LOOP_FDS_MAX]; /* by fd; dev is written before the loop knows the fd */
+	} watch[LOOP_CHUNK]; /* by fd; dev is written before the loop knows the fd */
 	struct bell {
 		struct mmio *mmio;
 		unsigned q;

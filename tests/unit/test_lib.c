@@ -135,6 +135,31 @@ START_TEST(events)
 }
 END_TEST
 
+/* Beyond the slots that are always there. */
+START_TEST(high_fd)
+{
+	int high = fcntl(sock[0], F_DUPFD_CLOEXEC, LOOP_CHUNK + 5);
+
+	if (high < 0) /* the limit is too low here: the slots are what this is about */
+		ck_assert_int_eq(errno, EINVAL);
+	calls = 0;
+	ck_assert(!loop_has(&loop, LOOP_CHUNK + 5));
+	loop_del(&loop, LOOP_CHUNK + 5);
+	ck_assert_int_eq(loop_mod(&loop, LOOP_CHUNK + 5, EPOLLIN), -ENOENT);
+	if (high < 0)
+		return;
+	ck_assert_int_eq(loop_add(&loop, high, EPOLLIN, drain, NULL), 0);
+	ck_assert_int_eq(loop_add(&loop, high, EPOLLIN, drain, NULL), -EEXIST);
+	ck_assert_int_eq(write(sock[1], "a", 1), 1);
+	ck_assert_int_eq(loop_run_once(&loop), 0);
+	ck_assert_uint_eq(calls, 1);
+	ck_assert(loop_has(&loop, high));
+	loop_del(&loop, high);
+	ck_assert(!loop_has(&loop, high));
+	close(high);
+}
+END_TEST
+
 static void on_timer(void *opaque)
 {
 	*(unsigned *)opaque += 100;
@@ -252,6 +277,7 @@ int main(void)
 	tcase_add_test(tc, packet_too_large);
 	tcase_add_test(tc, hang_up);
 	tcase_add_test(tc, events);
+	tcase_add_test(tc, high_fd);
 	tcase_add_loop_test(tc, removal_in_callback, 0, 2);
 	tcase_add_test(tc, silent);
 	tcase_add_test(tc, looks_before_it_sleeps);
