@@ -1,6 +1,7 @@
 /* Starting an exo-vmm and talking with it; see launch.h. */
 #include "launch.h"
 
+#include "clock.h"
 #include "fdmsg.h"
 #include "text.h"
 
@@ -13,15 +14,11 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 uint64_t launch_now_ns(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	return clock_now_ns();
 }
 
 void launch_init(struct launch *l)

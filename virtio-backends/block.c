@@ -24,6 +24,7 @@
  * BLOCK_INFLIGHT_MAX), so it takes as long as the host's disk does.
  */
 #include "block_impl.h"
+#include "clock.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -31,7 +32,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #define QUEUE_SIZE 256
@@ -257,14 +257,6 @@ static unsigned reap(struct block *b, unsigned *budget)
 	return n;
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
-}
-
 /* Everything there is to do now, up to a budget; the timer brings us back for the rest. */
 static void run(struct block *b)
 {
@@ -282,7 +274,8 @@ static void run(struct block *b)
 	} while (n && budget);
 	vdev_flush(&b->dev, 0);
 	if (b->uring_ok && io_uring_sq_ready(&b->uring))
-		host->timer(host->opaque, &b->dev, now_ns() + RESUBMIT_NS); /* short of memory */
+		host->timer(host->opaque, &b->dev,
+			    clock_now_ns() + RESUBMIT_NS); /* short of memory */
 	else if (!budget)
 		host->timer(host->opaque, &b->dev, 1);
 }

@@ -9,6 +9,8 @@
  * cannot hold the lock.
  */
 #include "console.h"
+
+#include "clock.h"
 #include "console_io.h"
 
 #include <errno.h>
@@ -18,7 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <time.h>
 
 #define QUEUE_SIZE 64
 #define RUN_BYTES (1u << 20) /* moved by one call at most */
@@ -254,12 +255,8 @@ static void send_records(struct console *c)
 
 static void note_output(struct console *c)
 {
-	struct timespec ts;
-
-	if (c->first_output_ns)
-		return;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	c->first_output_ns = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+	if (!c->first_output_ns)
+		c->first_output_ns = clock_now_ns();
 }
 
 /* Nothing can be written any more: the rest is discarded, the program hears of it. */

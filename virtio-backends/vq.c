@@ -298,11 +298,8 @@ int vq_next(struct vq *q, struct vq_chain *c)
 		return -EINVAL;
 	}
 	c->head = head;
-	c->rseg = 0;
-	c->wseg = c->nread;
-	c->roff = c->woff = 0;
-	c->rleft = c->read_bytes;
-	c->wleft = c->write_bytes;
+	c->r = (struct vq_cursor){.left = c->read_bytes};
+	c->w = (struct vq_cursor){.seg = c->nread, .left = c->write_bytes};
 	set_inflight(q, head);
 	q->next_avail++;
 	if (q->event_idx)
@@ -358,49 +355,53 @@ bool vq_flush(struct vq *q)
 
 uint64_t vq_readable(const struct vq_chain *c)
 {
-	return c->rleft;
+	return c->r.left;
 }
 
 uint64_t vq_writable(const struct vq_chain *c)
 {
-	return c->wleft;
+	return c->w.left;
 }
 
 /*
- * The next piece at a cursor, at most len bytes; moves the cursor behind it.
- * The caller has made sure that len bytes are left.
+ * The next piece at a cursor, at most len bytes, of which there are that many;
+ * moves the cursor behind it.
  */
-static struct vq_seg take(const struct vq_chain *c, uint16_t *seg, uint32_t *off, size_t len)
+static struct vq_seg take(const struct vq_chain *c, struct vq_cursor *at, size_t len)
 {
-	struct vq_seg s = c->seg[*seg];
+	struct vq_seg s = c->seg[at->seg];
 
-	s.ptr += *off;
-	s.gpa += *off;
-	s.len -= *off;
+	s.ptr += at->off;
+	s.gpa += at->off;
+	s.len -= at->off;
 	if (s.len > len) {
 		s.len = len;
-		*off += len;
+		at->off += len;
 	} else {
-		*off = 0;
-		++*seg;
+		at->off = 0;
+		at->seg++;
 	}
+	at->left -= s.len;
 	return s;
+}
+
+static size_t at_most(const struct vq_cursor *at, size_t len)
+{
+	return len < at->left ? len : at->left;
 }
 
 size_t vq_read(struct vq_chain *c, void *dst, size_t len)
 {
 	size_t done = 0;
 
-	if (len > c->rleft)
-		len = c->rleft;
+	len = at_most(&c->r, len);
 	while (done < len) {
-		struct vq_seg s = take(c, &c->rseg, &c->roff, len - done);
+		struct vq_seg s = take(c, &c->r, len - done);
 
 		memcpy((char *)dst + done, s.ptr, s.len);
 		gmem_fetched(c->mem, s.gpa, s.len);
 		done += s.len;
 	}
-	c->rleft -= done;
 	return done;
 }
 
@@ -408,50 +409,45 @@ size_t vq_write(struct vq_chain *c, const void *src, size_t len)
 {
 	size_t done = 0;
 
-	if (len > c->wleft)
-		len = c->wleft;
+	len = at_most(&c->w, len);
 	while (done < len) {
-		struct vq_seg s = take(c, &c->wseg, &c->woff, len - done);
+		struct vq_seg s = take(c, &c->w, len - done);
 
 		memcpy(s.ptr, (const char *)src + done, s.len);
 		done += s.len;
 	}
-	c->wleft -= done;
+	return done;
+}
+
+static size_t skip(const struct vq_chain *c, struct vq_cursor *at, size_t len)
+{
+	size_t done = 0;
+
+	len = at_most(at, len);
+	while (done < len)
+		done += take(c, at, len - done).len;
 	return done;
 }
 
 size_t vq_skip_read(struct vq_chain *c, size_t len)
 {
-	size_t done = 0;
-
-	if (len > c->rleft)
-		len = c->rleft;
-	while (done < len)
-		done += take(c, &c->rseg, &c->roff, len - done).len;
-	c->rleft -= done;
-	return done;
+	return skip(c, &c->r, len);
 }
 
 size_t vq_skip_write(struct vq_chain *c, size_t len)
 {
-	size_t done = 0;
-
-	if (len > c->wleft)
-		len = c->wleft;
-	while (done < len)
-		done += take(c, &c->wseg, &c->woff, len - done).len;
-	c->wleft -= done;
-	return done;
+	return skip(c, &c->w, len);
 }
 
-static unsigned cover(const struct vq_chain *c, uint16_t seg, uint32_t off, struct iovec *iov,
+static unsigned cover(const struct vq_chain *c, struct vq_cursor at, struct iovec *iov,
 		      unsigned max, size_t len, size_t *total)
 {
 	size_t done = 0;
 	unsigned n = 0;
 
+	len = at_most(&at, len);
 	while (done < len && n < max) {
-		struct vq_seg s = take(c, &seg, &off, len - done);
+		struct vq_seg s = take(c, &at, len - done);
 
 		iov[n++] = (struct iovec){.iov_base = s.ptr, .iov_len = s.len};
 		done += s.len;
@@ -463,11 +459,11 @@ static unsigned cover(const struct vq_chain *c, uint16_t seg, uint32_t off, stru
 unsigned vq_read_iov(const struct vq_chain *c, struct iovec *iov, unsigned max, size_t len,
 		     size_t *total)
 {
-	return cover(c, c->rseg, c->roff, iov, max, len < c->rleft ? len : c->rleft, total);
+	return cover(c, c->r, iov, max, len, total);
 }
 
 unsigned vq_write_iov(const struct vq_chain *c, struct iovec *iov, unsigned max, size_t len,
 		      size_t *total)
 {
-	return cover(c, c->wseg, c->woff, iov, max, len < c->wleft ? len : c->wleft, total);
+	return cover(c, c->w, iov, max, len, total);
 }

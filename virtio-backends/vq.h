@@ -50,6 +50,13 @@ struct vq_seg {
 	gpa_t gpa;
 };
 
+/* Where reading, or writing, has got to. */
+struct vq_cursor {
+	uint16_t seg;
+	uint32_t off;  /* in it */
+	uint64_t left; /* bytes beyond */
+};
+
 /*
  * A taken chain: first the segments the device reads, then those it writes.
  * Plain data with no reference to the descriptor table, so the guest cannot
@@ -58,11 +65,9 @@ struct vq_seg {
 struct vq_chain {
 	uint16_t head;
 	uint16_t nread, nwrite; /* segments */
-	uint16_t rseg, wseg;    /* cursors */
-	uint32_t roff, woff;
-	uint64_t read_bytes;   /* total readable, ≤ 4 GiB */
-	uint64_t write_bytes;  /* total writable, ≤ 4 GiB */
-	uint64_t rleft, wleft; /* bytes beyond the cursors */
+	uint64_t read_bytes;    /* total readable, ≤ 4 GiB */
+	uint64_t write_bytes;   /* total writable, ≤ 4 GiB */
+	struct vq_cursor r, w;
 	const struct gmem *mem;
 	struct vq_seg seg[VQ_SEGMENTS_MAX]; /* nread readable, then nwrite writable */
 };

@@ -7,6 +7,7 @@
  */
 #include "vm.h"
 
+#include "clock.h"
 #include "fdmsg.h"
 
 #include <errno.h>
@@ -15,7 +16,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #define DRAIN_NS 2000000000u
@@ -25,10 +25,7 @@
 
 uint64_t vm_now_ns(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	return clock_now_ns();
 }
 
 void vm_stage(struct vm *vm, enum exo_stage stage)
