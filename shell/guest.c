@@ -20,6 +20,7 @@
 void guest_init(struct guest *g)
 {
 	*g = (struct guest){.cpus = 1, .program_fd = -1, .initrd_fd = -1, .args_fd = -1};
+	g->listen_fd = g->guest_bell_fd = g->vmm_bell_fd = -1;
 	for (int i = 0; i < EXO_VMM_DISKS_MAX; i++)
 		g->disk[i].fd = -1;
 	for (int i = 0; i < 3; i++)
@@ -314,7 +315,11 @@ unsigned guest_fill_config(const struct guest *g, struct exo_vmm_config *c, int 
 			(g->stream[0].fd < 0 ? EXO_BOOT_STDIN_NULL : 0);
 	c->tty_rows = g->tty_rows;
 	c->tty_cols = g->tty_cols;
-	c->listen_fd = c->guest_bell_fd = c->vmm_bell_fd = EXO_VMM_NO_FD;
+	c->listen_fd = add_fd(fds, &nfds, g->listen_fd);
+	c->guest_bell_fd = add_fd(fds, &nfds, g->guest_bell_fd);
+	c->vmm_bell_fd = add_fd(fds, &nfds, g->vmm_bell_fd);
+	c->window_bytes = g->window_bytes;
+	c->guest = g->number;
 	c->ndisks = g->ndisks;
 	for (unsigned i = 0; i < g->ndisks; i++) {
 		c->disk[i].fd = add_fd(fds, &nfds, g->disk[i].fd);

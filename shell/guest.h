@@ -60,6 +60,10 @@ struct guest {
 	bool is_sdk; /* behaves as a process does; else a kernel that owns its terminal */
 	struct guest_stream stream[3];
 	uint32_t tty_rows, tty_cols;
+
+	/* In a session; else -1 and 0. See struct exo_vmm_config. The fds are the caller's. */
+	int listen_fd, guest_bell_fd, vmm_bell_fd;
+	uint64_t window_bytes, number;
 };
 
 void guest_init(struct guest *g);

@@ -5,10 +5,14 @@
 #include "fdmsg.h"
 #include "text.h"
 
+#include <exo/channel.h>
+
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/virtio_vsock.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -184,12 +188,39 @@ int launch_send_vsock(struct launch *l, enum exo_vmm_type type, struct exo_vmm_v
 
 /* ---- from the VMM ------------------------------------------------------------ */
 
+/* Of a message with a list that may be short. 0: the count is not one that can be. */
+static size_t channels_size(const struct exo_vmm_channels *c)
+{
+	if (c->count > EXO_VMM_CHANNEL_INFOS_MAX || c->more > 1)
+		return 0;
+	return offsetof(struct exo_vmm_channels, info) + c->count * sizeof(c->info[0]);
+}
+
+/* The exact size of a message that only a session may get; 0: not one of these. */
+static size_t session_size(const union launch_msg *m)
+{
+	switch (m->h.type) {
+	case EXO_VMM_STATS:
+		return sizeof(struct exo_vmm_stats);
+	case EXO_VMM_CHANNEL_STATE:
+		return sizeof(struct exo_vmm_channel_state);
+	case EXO_VMM_CHANNELS:
+		return channels_size(&m->channels);
+	case EXO_VMM_MEM_MAPPED:
+		return sizeof(struct exo_vmm_mem);
+	default:
+		return 0;
+	}
+}
+
 /* The exact size of a message that may come now; 0: none of that type may. */
-static size_t expected_size(const struct launch *l, uint32_t type)
+static size_t expected_size(const struct launch *l, const union launch_msg *m)
 {
 	if (l->ended)
 		return 0;
-	switch (type) {
+	if (l->greeting)
+		return m->h.type == EXO_VMM_HELLO ? sizeof(struct exo_vmm_hello) : 0;
+	switch (m->h.type) {
 	case EXO_VMM_STARTED:
 		return l->started ? 0 : sizeof(struct exo_vmm_header);
 	case EXO_VMM_ENDED:
@@ -201,40 +232,91 @@ static size_t expected_size(const struct launch *l, uint32_t type)
 	case EXO_VMM_VSOCK_REQUEST:
 		return l->started ? sizeof(struct exo_vmm_vsock) : 0;
 	default:
-		return 0;
+		return l->started && l->in_session ? session_size(m) : 0;
 	}
 }
 
-static bool is_sound(const union launch_msg *m)
+static bool is_errno(int32_t status)
 {
-	if (m->h.type == EXO_VMM_ENDED)
-		return m->ended.reason >= EXO_END_EXIT && m->ended.reason <= EXO_END_HOST &&
-		       (m->ended.reason != EXO_END_EXIT || m->ended.status <= 255);
-	if (m->h.type == EXO_VMM_TERMIOS)
-		return !(m->termios.flags & ~(EXO_TTY_ECHO | EXO_TTY_CANON | EXO_TTY_ISIG));
-	return true;
+	return status <= 0 && status > -4096;
 }
 
-int launch_recv(struct launch *l, union launch_msg *m)
+static bool is_sound(const union launch_msg *m, unsigned nfds)
 {
-	unsigned nfds;
-	ssize_t n = fdmsg_recv(l->sock_fd, m, sizeof(*m), NULL, 0, &nfds);
+	switch (m->h.type) {
+	case EXO_VMM_ENDED:
+		return m->ended.reason >= EXO_END_EXIT && m->ended.reason <= EXO_END_HOST &&
+		       (m->ended.reason != EXO_END_EXIT || m->ended.status <= 255);
+	case EXO_VMM_TERMIOS:
+		return !(m->termios.flags & ~(EXO_TTY_ECHO | EXO_TTY_CANON | EXO_TTY_ISIG));
+	case EXO_VMM_VSOCK_REQUEST:
+		return (m->vsock.type == VIRTIO_VSOCK_TYPE_STREAM ||
+			m->vsock.type == VIRTIO_VSOCK_TYPE_SEQPACKET) &&
+		       !(m->vsock.flags & ~EXO_VSOCK_DIRECT);
+	case EXO_VMM_CHANNEL_STATE:
+		return m->state.conn && m->state.state >= EXO_CHANNEL_ACCEPTED &&
+		       m->state.state <= EXO_CHANNEL_CLOSED &&
+		       !(m->state.flags & ~EXO_CHANNEL_DIRECT) && m->state.reason < EXO_REASONS;
+	case EXO_VMM_MEM_MAPPED:
+		return is_errno(m->mem.status);
+	case EXO_VMM_HELLO:
+		return (nfds == 0 || nfds == 2) &&
+		       memchr(m->hello.name, '\0', sizeof(m->hello.name)) && m->hello.ready <= 1;
+	default:
+		return true;
+	}
+}
 
-	if (n == 0 || n == -ECONNRESET)
-		return 0;
-	if (n == -EAGAIN)
-		return -EAGAIN;
-	if (n < (ssize_t)sizeof(m->h) || m->h.magic != EXO_VMM_MAGIC || m->h.nfds != 0 ||
-	    m->h.size != (size_t)n || (size_t)n != expected_size(l, m->h.type) || !is_sound(m))
-		return -EPROTO;
+/* What the message changes, and what makes it fit to be shown. */
+static void take(struct launch *l, union launch_msg *m)
+{
 	if (m->h.type == EXO_VMM_STARTED)
 		l->started = true;
+	if (m->h.type == EXO_VMM_HELLO) {
+		l->greeting = false;
+		text_make_printable(m->hello.name);
+	}
 	if (m->h.type == EXO_VMM_ENDED) {
 		l->ended = true;
 		m->ended.detail[sizeof(m->ended.detail) - 1] = '\0';
 		text_make_printable(m->ended.detail);
 	}
+}
+
+int launch_recv_fds(struct launch *l, union launch_msg *m, int fds[LAUNCH_FDS_MAX], unsigned *nfds)
+{
+	ssize_t n = fdmsg_recv(l->sock_fd, m, sizeof(*m), fds, LAUNCH_FDS_MAX, nfds);
+
+	if (n == 0 || n == -ECONNRESET)
+		return 0;
+	if (n == -EAGAIN)
+		return -EAGAIN;
+	if (n < (ssize_t)sizeof(m->h) || m->h.magic != EXO_VMM_MAGIC || m->h.nfds != *nfds ||
+	    (*nfds && m->h.type != EXO_VMM_HELLO) || m->h.size != (size_t)n ||
+	    (size_t)n != expected_size(l, m) || !is_sound(m, *nfds)) {
+		while (*nfds)
+			close(fds[--*nfds]);
+		return -EPROTO;
+	}
+	take(l, m);
 	return 1;
+}
+
+int launch_recv(struct launch *l, union launch_msg *m)
+{
+	int fds[LAUNCH_FDS_MAX];
+	unsigned nfds;
+	int got = launch_recv_fds(l, m, fds, &nfds);
+
+	while (got > 0 && nfds) /* HELLO's, which is never the first here */
+		close(fds[--nfds]);
+	return got;
+}
+
+void launch_attach(struct launch *l, int sock_fd)
+{
+	l->sock_fd = sock_fd;
+	l->in_session = l->greeting = l->started = true;
 }
 
 /* ---- end ------------------------------------------------------------------------ */
@@ -268,22 +350,26 @@ static bool reap(struct launch *l, int *status, struct rusage *usage)
 	return willing;
 }
 
-void launch_cause(struct launch *l, char line[128])
+void launch_describe(const struct launch *l, int status, char line[128])
 {
-	int status;
-
-	bool willing = reap(l, &status, NULL);
-
 	if (l->child.err)
 		snprintf(line, 128, "cannot start exo-vmm: %s", strerror(-l->child.err));
-	else if (!willing)
-		snprintf(line, 128, "exo-vmm hung up and had to be killed");
 	else if (WIFSIGNALED(status))
 		snprintf(line, 128, "exo-vmm was killed by signal %d (%s)", WTERMSIG(status),
 			 strsignal(WTERMSIG(status)));
 	else
 		snprintf(line, 128, "exo-vmm ended with status %d and gave no reason",
 			 WEXITSTATUS(status));
+}
+
+void launch_cause(struct launch *l, char line[128])
+{
+	int status;
+
+	if (reap(l, &status, NULL) || l->child.err)
+		launch_describe(l, status, line);
+	else
+		snprintf(line, 128, "exo-vmm hung up and had to be killed");
 }
 
 void launch_wait(struct launch *l, struct rusage *usage)

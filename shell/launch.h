@@ -36,6 +36,8 @@ struct launch {
 	int sock_fd; /* control socket, non-blocking, or -1 */
 	pid_t pid;   /* of the VMM, our child; 0: none */
 	bool started, ended;
+	bool in_session;                    /* what only a session is told may come too */
+	bool greeting;                      /* HELLO is to come first: somebody else started it */
 	uint64_t spawned_ns, configured_ns; /* when; CLOCK_MONOTONIC */
 };
 
@@ -44,7 +46,14 @@ union launch_msg {
 	struct exo_vmm_ended ended;
 	struct exo_vmm_termios termios;
 	struct exo_vmm_vsock vsock;
+	struct exo_vmm_stats stats;
+	struct exo_vmm_channel_state state;
+	struct exo_vmm_channels channels;
+	struct exo_vmm_mem mem;
+	struct exo_vmm_hello hello;
 };
+
+#define LAUNCH_FDS_MAX 2 /* with a message from the VMM */
 
 /* CLOCK_MONOTONIC. */
 uint64_t launch_now_ns(void);
@@ -74,10 +83,21 @@ int launch_send_vsock(struct launch *l, enum exo_vmm_type type, struct exo_vmm_v
 int launch_recv(struct launch *l, union launch_msg *m);
 
 /*
+ * The same for a session (l->in_session), where a message may bring fds: they are the
+ * caller's then, *nfds of them; 0 unless 1 was returned.
+ */
+int launch_recv_fds(struct launch *l, union launch_msg *m, int fds[LAUNCH_FDS_MAX], unsigned *nfds);
+
+/* A running VMM of an earlier session, reached by its socket: takes over sock_fd. */
+void launch_attach(struct launch *l, int sock_fd);
+
+/*
  * After a hang-up without ENDED: waits for the VMM and says in one line why it
  * has gone.
  */
 void launch_cause(struct launch *l, char line[128]);
+/* The same line from what waitpid(2) said; does not wait. */
+void launch_describe(const struct launch *l, int status, char line[128]);
 
 /* Hangs up and waits for the VMM's end: its memory and files are then free. usage may be NULL. */
 void launch_wait(struct launch *l, struct rusage *usage);

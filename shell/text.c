@@ -141,6 +141,17 @@ int text_write(int fd, const char *bytes, size_t length)
 	return 0;
 }
 
+static _Thread_local struct {
+	char *line; /* NULL: to standard error */
+	size_t capacity;
+} capture;
+
+void text_capture(char *line, size_t capacity)
+{
+	capture.line = line;
+	capture.capacity = capacity;
+}
+
 int text_error(int status, const char *format, ...)
 {
 	char line[1024] = "exo: ";
@@ -154,6 +165,10 @@ int text_error(int status, const char *format, ...)
 	for (length = 0; line[length]; length++) { /* file names may hold anything */
 		if ((unsigned char)line[length] < ' ' || line[length] == 0x7f)
 			line[length] = '?';
+	}
+	if (capture.line) {
+		snprintf(capture.line, capture.capacity, "%s", line + 5);
+		return status;
 	}
 	line[length++] = '\n';
 	text_write(STDERR_FILENO, line, length);

@@ -32,6 +32,13 @@ void text_make_printable(char *string);
 /* Writes all of it; 0 or -errno. */
 int text_write(int fd, const char *bytes, size_t length);
 
+/*
+ * From here on text_error writes its line (without "exo: " and line feed) to `line` and
+ * prints nothing; NULL: it prints again. For a session, where it is somebody else's
+ * message. The calling thread's only.
+ */
+void text_capture(char *line, size_t capacity);
+
 /* Prints "exo: …" as one line on standard error, in one write; returns status. */
 int text_error(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
