@@ -107,6 +107,7 @@ struct machine {
 	struct machine_outbox *outbox;     /* messages that its VMM's socket did not take yet */
 	struct machine_old_slot *old_slot; /* from state_load, for the adoption; owned */
 	unsigned nold_slots;
+	uint16_t *old_generation; /* likewise: EXO_SLOTS_MAX of them, or NULL */
 	uint64_t stats_asked, stats_answered;
 	uint64_t quota_ns;    /* of messages: see machine_recv */
 	uint64_t resume_ns;   /* it said too much: it is heard again then; 0: it is heard */
@@ -194,7 +195,7 @@ void machine_send(struct machine *m, const void *msg, size_t len, const int *fds
 /*
  * Finds the guests of an earlier session: machines that state_load made with
  * machine_create (name, label, manifest or program, number, pid, `adopted` true,
- * old_slot). Those that do not answer within 2 s are as if they had never run.
+ * old_slot, old_generation). Those that do not answer within 2 s are as if they had never run.
  */
 void machine_adopt_all(struct session *s);
 /* Asks its VMM for m->stats: control_stats is called. */
@@ -312,6 +313,11 @@ void control_finish(struct session *s);
 void control_send(struct client *c, json_t *json, const int *fds, unsigned nfds);
 /* To all who subscribed. Takes over `json`. */
 void control_broadcast(struct session *s, json_t *json);
+/* The same, and to the client that is attached to the machine. Takes over `json`. */
+void control_machine_event(struct machine *m, json_t *json);
+/* News for requests that wait: of a machine's state, of a service. lifecycle.c says so. */
+void control_machine_changed(struct machine *m);
+void control_service_changed(struct session *s, const char *service);
 /* Sets in m->guest what m->options say, over the manifest's. 0, or -errno with why. */
 int control_apply_options(struct machine *m, char why[512]);
 /* EXO_VMM_TERMIOS, for the client that is attached: EXO_TTY_*. */
