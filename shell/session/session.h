@@ -95,6 +95,11 @@ struct machine {
 	uint64_t backoff_ns;
 	unsigned restarts, recent_restarts;
 	uint64_t recent_since_ns;
+	uint64_t ended_ns; /* of the last time; 0: it never did */
+	bool added;        /* by `add`: a connect to what it provides starts it, whenever */
+	bool pending;      /* MACHINE_STARTING without a VMM: what it requires starts first */
+	bool for_good;     /* it was told to end: no restart */
+	bool paused;
 	struct machine_end end;
 	struct exo_vmm_stats stats; /* the last that came */
 
@@ -315,9 +320,10 @@ void control_send(struct client *c, json_t *json, const int *fds, unsigned nfds)
 void control_broadcast(struct session *s, json_t *json);
 /* The same, and to the client that is attached to the machine. Takes over `json`. */
 void control_machine_event(struct machine *m, json_t *json);
-/* News for requests that wait: of a machine's state, of a service. lifecycle.c says so. */
+/* News of a machine's state, for requests that wait; they are looked at in the next tick. */
 void control_machine_changed(struct machine *m);
-void control_service_changed(struct session *s, const char *service);
+/* It is about to be forgotten: who waits for it is answered now. */
+void control_machine_forgotten(struct machine *m);
 /* Sets in m->guest what m->options say, over the manifest's. 0, or -errno with why. */
 int control_apply_options(struct machine *m, char why[512]);
 /* EXO_VMM_TERMIOS, for the client that is attached: EXO_TTY_*. */
