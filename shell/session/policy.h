@@ -72,6 +72,7 @@ struct policy_event {
 	uint32_t port; /* REFUSE: what the guest asked for */
 };
 
+/* Callbacks may call policy_conn_end and the functions that only look, no others. */
 struct policy_ops {
 	/*
 	 * The connection is over because its grant or an end of it is; still known until
