@@ -138,8 +138,9 @@ struct session {
 	int control_fd;     /* listening */
 	int audit_fd;
 	int inotify_fd; /* log.c */
-	int signal_fd;
-	bool ending; /* shutdown was asked for */
+	int signal_fd, lock_fd;
+	unsigned adopting; /* machines that have not said yet what they have */
+	bool ending;       /* shutdown was asked for */
 	bool leave_guests;
 	bool is_private; /* of one exo run: ends with its client */
 	bool state_dirty;
@@ -205,6 +206,12 @@ void machine_send(struct machine *m, const void *msg, size_t len, const int *fds
 void machine_adopt_all(struct session *s);
 /* Asks its VMM for m->stats: control_stats is called. */
 void machine_request_stats(struct machine *m);
+/* Deadlines that are due; the next one, 0: none. */
+uint64_t machine_tick(struct session *s, uint64_t now_ns);
+/* Frees what was forgotten: at the end of a turn of the loop, when no callback holds one. */
+void machine_reap(struct session *s);
+/* Hangs up on all VMMs: those that may outlive us do. */
+void machine_finish_all(struct session *s);
 /* Has it a VMM that takes messages? */
 bool machine_runs(const struct machine *m);
 
@@ -216,6 +223,7 @@ bool machine_runs(const struct machine *m);
 int log_open(struct machine *m);
 /* NULL-safe in the sense of -1s. */
 void log_close(struct machine *m);
+void log_finish(struct session *s);
 
 /* ---- lifecycle.c ---------------------------------------------------------------------- */
 
@@ -247,8 +255,8 @@ uint64_t lifecycle_tick(struct session *s, uint64_t now_ns);
 
 /* EXO_VMM_VSOCK_REQUEST of a guest: answered now, or when the provider is ready. */
 void wire_request(struct machine *m, const struct exo_vmm_vsock *request);
-/* EXO_VMM_CHANNEL_STATE. */
-void wire_state(struct machine *m, const struct exo_vmm_channel_state *state);
+/* EXO_VMM_CHANNEL_STATE. False: it can't say that, it is to be ended. */
+bool wire_state(struct machine *m, const struct exo_vmm_channel_state *state);
 /* EXO_VMM_CHANNELS: counters, or what an adopted VMM has. */
 void wire_channels(struct machine *m, const struct exo_vmm_channels *c);
 /* A service became ready, or can't: requests that wait for it. */
@@ -305,7 +313,11 @@ void caps_offered(struct session *s, uint32_t conn);
 /* Handles the EXO_CAP_MEM_* ops: the answer is in *msg. -EAGAIN: later, by caps_answer. */
 int memory_op(struct machine *m, struct exo_cap_msg *msg, void *conversation);
 void caps_answer(struct machine *m, void *conversation, const struct exo_cap_msg *msg);
-void memory_mapped(struct machine *m, const struct exo_vmm_mem *answer);
+/* EXO_VMM_MEM_MAPPED. False: nobody asked for it, the VMM is to be ended. */
+bool memory_mapped(struct machine *m, const struct exo_vmm_mem *answer);
+/* Its VMM has answered a request for STATS, and so carried out all that came before it. */
+void memory_fence(struct machine *m);
+void memory_finish(struct session *s);
 void memory_machine_gone(struct machine *m);
 void memory_conn_gone(struct session *s, uint32_t conn);
 
