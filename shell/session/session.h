@@ -100,6 +100,7 @@ struct machine {
 	bool pending;      /* MACHINE_STARTING without a VMM: what it requires starts first */
 	bool for_good;     /* it was told to end: no restart */
 	bool paused;
+	uint64_t visit; /* mark of a walk along required services */
 	struct machine_end end;
 	struct exo_vmm_stats stats; /* the last that came */
 
@@ -121,6 +122,7 @@ struct machine {
 	char **strings;       /* owned by it until it is forgotten: environment */
 	unsigned nstrings;
 	const char *killed_why;
+	const char *broken; /* what ends its VMM at the next tick, or NULL */
 };
 
 /* A slot that a guest had in an earlier session. */
@@ -133,6 +135,7 @@ struct session {
 	struct policy *policy;
 	struct machine *machines;
 	uint64_t next_number;
+	uint64_t visits;    /* marks for machine.visit */
 	char directory[96]; /* XDG_RUNTIME_DIR/exo; "" in a private session: nothing is written */
 	int directory_fd;   /* -1 in a private session */
 	int control_fd;     /* listening */
@@ -334,6 +337,8 @@ void control_broadcast(struct session *s, json_t *json);
 void control_machine_event(struct machine *m, json_t *json);
 /* News of a machine's state, for requests that wait; they are looked at in the next tick. */
 void control_machine_changed(struct machine *m);
+/* How it ended: state, reason, status, detail, exit_code. The caller's. */
+json_t *control_end_fields(const struct machine *m);
 /* It is about to be forgotten: who waits for it is answered now. */
 void control_machine_forgotten(struct machine *m);
 /* Sets in m->guest what m->options say, over the manifest's. 0, or -errno with why. */
