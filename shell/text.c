@@ -72,6 +72,24 @@ static size_t utf8_length(const unsigned char *s)
 	return n;
 }
 
+bool text_is_utf8(const char *bytes, size_t length)
+{
+	const unsigned char *s = (const unsigned char *)bytes;
+
+	while (length) {
+		unsigned char four[4] = {0}; /* what is cut off must not be read */
+		size_t n;
+
+		memcpy(four, s, length < 4 ? length : 4);
+		n = utf8_length(four);
+		if (!n || n > length)
+			return false;
+		s += n;
+		length -= n;
+	}
+	return true;
+}
+
 void text_add_json(struct text *t, const char *string)
 {
 	const unsigned char *s = (const unsigned char *)string;

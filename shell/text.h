@@ -26,6 +26,9 @@ void text_add_json(struct text *t, const char *string);
 /* XML 1.0 character data or attribute value; what XML cannot hold becomes '?'. */
 void text_add_xml(struct text *t, const char *string);
 
+/* Is it valid UTF-8 (Unicode 15, table 3-7)? A NUL is. */
+bool text_is_utf8(const char *bytes, size_t length);
+
 /* Makes one line of it in place: control characters and non-ASCII become '?'. */
 void text_make_printable(char *string);
 

@@ -55,7 +55,7 @@ struct manifest {
 	bool rng, vsock; /* vsock: also implied */
 	struct manifest_disk disk[MANIFEST_LIST_MAX];
 	struct manifest_provides provides[MANIFEST_LIST_MAX];
-	struct manifest_uses uses[MANIFEST_LIST_MAX];
+	struct manifest_uses uses[MANIFEST_LIST_MAX]; /* also of what is mounted */
 	struct manifest_mount mount[MANIFEST_LIST_MAX];
 	unsigned ndisks, nprovides, nuses, nmounts;
 	uint32_t max_conns; /* budgets; 0: default */
@@ -69,6 +69,9 @@ struct manifest {
 
 /* 0 and *m (manifest_free), or -errno with why: "FILE:LINE: …", one line. */
 int manifest_load(const char *path, struct manifest **m, char why[MANIFEST_WHY_MAX]);
+/* The same from memory; relative paths begin at path's folder. Opens nothing. */
+int manifest_parse(const char *text, size_t bytes, const char *path, struct manifest **m,
+		   char why[MANIFEST_WHY_MAX]);
 /* The manifest beside a program: prog.exo for prog.elf. -ENOENT: there is none. */
 int manifest_beside(const char *program, struct manifest **m, char why[MANIFEST_WHY_MAX]);
 /* NULL-safe. */
@@ -77,5 +80,11 @@ void manifest_free(struct manifest *m);
 /* What it says, in words: one sentence a call. */
 void manifest_explain(const struct manifest *m, void (*say)(void *opaque, const char *sentence),
 		      void *opaque);
+
+/* 8192 as "8 KiB", 90 s as "90 seconds", limits as "; at most 4 connections at once; …" or "". */
+#define MANIFEST_LIMITS_MAX 256
+void manifest_size_words(uint64_t bytes, char out[32]);
+void manifest_time_words(uint64_t ns, char out[32]);
+void manifest_limit_words(const struct policy_limits *l, char out[MANIFEST_LIMITS_MAX]);
 
 #endif
