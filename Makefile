@@ -41,6 +41,7 @@ include virtio-backends/module.mk
 include vmm/module.mk
 include shell/module.mk
 include guests/module.mk
+include p9/module.mk
 include images/module.mk
 include tests/module.mk
 

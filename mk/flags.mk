@@ -74,4 +74,4 @@ define archive
 endef
 
 # Build-time tools always run here: plain system compiler.
-TOOL_CFLAGS := $(BASE_CFLAGS) -O1
+TOOL_CFLAGS := $(BASE_CFLAGS) -O1 -Imk
