@@ -1,20 +1,20 @@
 /*
- * virtio-vsock (VIRTIO 1.2, 5.10): queues, packets and the owner's functions.
- * Runs in whichever thread rings a doorbell and in the event loop.
+ * virtio-vsock (VIRTIO 1.2, 5.10): queues, packets and rounds. Runs in whichever
+ * thread rings a doorbell and in the event loop.
  *
  * The guest's packets are taken until the queue is empty, whether or not it
  * gives us buffers for answers: those are bits and short fixed tables, not
  * queued packets (H-21). Work in one call is bounded; the timer, set to "now",
  * brings us back for the rest after the event loop had its turn.
  *
- * System calls after create: sendmsg, recvmsg, sendto, shutdown, close, poll,
- * clock_gettime. No memory is allocated. Nothing is watched or timed while all
- * is quiet, but for the hosts' sockets themselves.
+ * System calls after create: those of peer.h, sendto, read (our doorbell, in the
+ * event loop), clock_gettime. No memory is allocated. Nothing is watched or timed
+ * while all is quiet, but for the hosts' sockets themselves and our doorbell.
  */
+#include "clock.h"
 #include "vsock_impl.h"
 
 #include <errno.h>
-#include <exo/vmm.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -26,19 +26,20 @@
 #define HEADER sizeof(struct virtio_vsock_hdr)
 #define TX_BUDGET 256
 #define RX_BUDGET 128
-#define EPHEMERAL_PORT (1u << 30) /* first port of the host's ends */
-
-static struct vsock *vsock_of(struct vdev *dev)
-{
-	return (struct vsock *)dev; /* dev is its first member */
-}
 
 /* ---- to the guest --------------------------------------------------------------- */
 
-static void put_header(struct vsock *v, const struct virtio_vsock_hdr *h)
+static void put_packet(struct vsock *v, const struct virtio_vsock_hdr *h, const void *payload)
 {
 	vq_write(&v->chain, h, HEADER);
-	vq_complete(&v->dev.vq[QUEUE_RX], v->chain.head, HEADER);
+	vq_write(&v->chain, payload, h->len);
+	vq_complete(&v->dev.vq[QUEUE_RX], v->chain.head, HEADER + h->len);
+}
+
+/* Only our own drivers know of it. */
+static uint32_t reason_flags(const struct vsock *v, uint32_t reason)
+{
+	return vdev_has_feature(&v->dev, EXO_VSOCK_F_DIRECT) ? reason << EXO_REASON_SHIFT : 0;
 }
 
 static void put_rst(struct vsock *v)
@@ -51,34 +52,49 @@ static void put_rst(struct vsock *v)
 		.dst_port = r->guest_port,
 		.type = r->type,
 		.op = VIRTIO_VSOCK_OP_RST,
+		.flags = reason_flags(v, r->reason),
 	};
 
 	v->rst_first = (v->rst_first + 1) % RSTS_MAX;
 	v->nrsts--;
-	put_header(v, &h);
+	put_packet(v, &h, NULL);
+}
+
+/* With REQUEST or RESPONSE a direct connection gets its ring. */
+static struct exo_vsock_desc describe(const struct conn *c)
+{
+	return (struct exo_vsock_desc){
+		.offset = c->ring.offset,
+		.ring_bytes = c->ring.bytes,
+		.side = c->ring.side,
+		.doorbell = c->ring.doorbell,
+		.conn = c->info.conn,
+	};
 }
 
 static void put_due(struct vsock *v, struct conn *c)
 {
 	struct virtio_vsock_hdr h = conn_header(v, c, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+	struct exo_vsock_desc desc = describe(c);
 
-	if (c->due & DUE_REQUEST) {
-		h.op = VIRTIO_VSOCK_OP_REQUEST;
-		c->due &= ~DUE_REQUEST;
-	} else if (c->due & DUE_RESPONSE) {
-		h.op = VIRTIO_VSOCK_OP_RESPONSE;
-		c->due &= ~DUE_RESPONSE;
+	if (c->due & (DUE_REQUEST | DUE_RESPONSE)) {
+		h.op = c->due & DUE_REQUEST ? VIRTIO_VSOCK_OP_REQUEST : VIRTIO_VSOCK_OP_RESPONSE;
+		h.len = conn_direct(c) ? sizeof(desc) : 0;
+		if (vq_writable(&v->chain) < HEADER + h.len) {
+			vq_complete(&v->dev.vq[QUEUE_RX], v->chain.head, 0); /* useless */
+			return;
+		}
+		c->due &= ~(DUE_REQUEST | DUE_RESPONSE);
 	} else if (c->due & DUE_SHUTDOWN) {
 		h.op = VIRTIO_VSOCK_OP_SHUTDOWN;
-		h.flags = c->shut_host;
+		h.flags = c->shut_host | reason_flags(v, c->reason);
 		c->due &= ~DUE_SHUTDOWN;
 		conn_told(v, c);
 	}
-	put_header(v, &h);
+	put_packet(v, &h, &desc);
 }
 
-/* c may have got something for the guest, or room for its host; or be gone. */
-static void settle(struct vsock *v, struct conn *c)
+void vsock_settle(struct vsock *v, struct conn *c)
 {
 	if (c->state != CONN_FREE && conn_arm(v, c))
 		conn_link(v, c);
@@ -95,7 +111,7 @@ static bool take_turn(struct vsock *v)
 		put_due(v, c);
 	else
 		put = conn_can_receive(c) && conn_pull(v, c);
-	settle(v, c);
+	vsock_settle(v, c);
 	return put;
 }
 
@@ -145,9 +161,16 @@ static void ask_owner(struct vsock *v, struct conn *c)
 		.id = conn_id(v, c),
 		.port = c->host_port,
 		.type = c->type,
+		.flags = vdev_has_feature(&v->dev, EXO_VSOCK_F_DIRECT) ? EXO_VSOCK_DIRECT : 0,
+		.guest_port = c->guest_port,
 	};
 
 	v->dev.host->event(v->dev.host->opaque, &v->dev, &msg, sizeof(msg));
+}
+
+static void refuse_stranger(struct vsock *v, const struct virtio_vsock_hdr *h, uint8_t reason)
+{
+	rst_push(v, (struct rst){h->src_port, h->dst_port, h->type, reason}, true);
 }
 
 /* A packet for no connection we know. Only a request makes one; never RST for RST. */
@@ -160,13 +183,14 @@ static void take_stranger(struct vsock *v, const struct virtio_vsock_hdr *h)
 	c = h->op == VIRTIO_VSOCK_OP_REQUEST ? conn_new(v, h->src_port, h->dst_port, h->type)
 					     : NULL;
 	if (!c) {
-		rst_push(v, h->src_port, h->dst_port, h->type, true);
+		refuse_stranger(v, h, h->op == VIRTIO_VSOCK_OP_REQUEST ? EXO_REASON_BUDGET : 0);
 		return;
 	}
 	c->state = CONN_ASKED;
+	c->info.flags = EXO_CHANNEL_OPENER;
 	c->peer_alloc = h->buf_alloc;
 	c->peer_fwd = h->fwd_cnt;
-	conn_set_deadline(v, c, vsock_now_ns() + VSOCK_TIMEOUT_NS);
+	conn_set_deadline(v, c, clock_now_ns() + v->ask_timeout_ns);
 	ask_owner(v, c);
 }
 
@@ -176,13 +200,18 @@ static void accepted(struct vsock *v, struct conn *c)
 	char ok[32];
 	int n = snprintf(ok, sizeof(ok), "OK %u\n", c->host_port);
 
-	if (c->state != CONN_REQUESTED || (c->due & DUE_REQUEST) ||
-	    (c->say_ok && send(c->fd, ok, n, MSG_DONTWAIT | MSG_NOSIGNAL) != n)) {
-		conn_reset(v, c);
+	if (c->state != CONN_REQUESTED || conn_unseen(c)) {
+		conn_reset(v, c, EXO_REASON_PROTOCOL);
 		return;
 	}
 	c->state = CONN_OPEN;
+	if (c->say_ok && send(c->peer.fd, ok, n, MSG_DONTWAIT | MSG_NOSIGNAL) != n) {
+		conn_reset(v, c, EXO_REASON_DIED);
+		return;
+	}
 	conn_set_deadline(v, c, 0);
+	c->accepted = true;
+	channel_tell(v, c, EXO_CHANNEL_ACCEPTED);
 }
 
 /* 0, or -EBUSY: the packet stays in the ring for now. */
@@ -203,7 +232,7 @@ static int take_known(struct vsock *v, struct conn *c, const struct virtio_vsock
 	case VIRTIO_VSOCK_OP_RW:
 		if (h->len > vq_readable(&v->chain)) /* H-04 */
 			break;
-		return conn_put(v, c, h->len, h->flags & VIRTIO_VSOCK_SEQ_EOM);
+		return conn_put(v, c, h);
 	case VIRTIO_VSOCK_OP_CREDIT_UPDATE:
 		return 0;
 	case VIRTIO_VSOCK_OP_CREDIT_REQUEST:
@@ -211,11 +240,11 @@ static int take_known(struct vsock *v, struct conn *c, const struct virtio_vsock
 			c->due |= DUE_CREDIT;
 		return 0;
 	}
-	conn_reset(v, c); /* unknown, or a request for what exists */
+	conn_reset(v, c, EXO_REASON_PROTOCOL); /* unknown, or a request for what exists */
 	return 0;
 }
 
-static bool known_type(const struct vsock *v, uint16_t type)
+bool vsock_knows_type(const struct vsock *v, uint32_t type)
 {
 	return type == VIRTIO_VSOCK_TYPE_STREAM ||
 	       (type == VIRTIO_VSOCK_TYPE_SEQPACKET &&
@@ -234,9 +263,9 @@ static int take_packet(struct vsock *v)
 		v->dropped++;
 		return 0;
 	}
-	c = known_type(v, h.type) ? conn_find(v, h.src_port, h.dst_port, h.type) : NULL;
-	if (!c && h.op == VIRTIO_VSOCK_OP_REQUEST && !known_type(v, h.type)) {
-		rst_push(v, h.src_port, h.dst_port, h.type, true);
+	c = vsock_knows_type(v, h.type) ? conn_find(v, h.src_port, h.dst_port, h.type) : NULL;
+	if (!c && h.op == VIRTIO_VSOCK_OP_REQUEST && !vsock_knows_type(v, h.type)) {
+		refuse_stranger(v, &h, EXO_REASON_TYPE);
 		return 0;
 	}
 	if (!c) {
@@ -246,7 +275,7 @@ static int take_packet(struct vsock *v)
 	rc = take_known(v, c, &h);
 	if (rc == -EBUSY)
 		v->parked = c;
-	settle(v, c);
+	vsock_settle(v, c);
 	return rc;
 }
 
@@ -276,6 +305,15 @@ static void tx_run(struct vsock *v)
 
 /* ---- rounds ----------------------------------------------------------------------- */
 
+static uint64_t next_deadline(const struct conn *c)
+{
+	if (c->state == CONN_FREE)
+		return 0;
+	if (c->throttled && (!c->deadline_ns || c->resume_ns < c->deadline_ns))
+		return c->resume_ns;
+	return c->deadline_ns;
+}
+
 static void set_timer(struct vsock *v)
 {
 	uint64_t at;
@@ -283,20 +321,20 @@ static void set_timer(struct vsock *v)
 	if (v->deadlines_changed) {
 		v->deadline_ns = 0;
 		for (unsigned i = 0; i < v->nfresh; i++) {
-			uint64_t d = v->conn[i].state == CONN_FREE ? 0 : v->conn[i].deadline_ns;
+			uint64_t d = next_deadline(&v->conn[i]);
 
 			if (d && (!v->deadline_ns || d < v->deadline_ns))
 				v->deadline_ns = d;
 		}
 		v->deadlines_changed = false;
 	}
-	at = v->more && v->dev.running ? 1 : v->deadline_ns;
+	at = (v->more || v->attach) && v->dev.running ? 1 : v->deadline_ns;
 	if (at != v->timer_ns)
 		v->dev.host->timer(v->dev.host->opaque, &v->dev, at);
 	v->timer_ns = at;
 }
 
-static void service(struct vsock *v, bool tx)
+void vsock_service(struct vsock *v, bool tx)
 {
 	if (v->dev.running) {
 		tx |= v->more;
@@ -311,7 +349,7 @@ static void service(struct vsock *v, bool tx)
 static void vsock_kick(struct vdev *dev, unsigned q)
 {
 	if (q != QUEUE_EVENT)
-		service(vsock_of(dev), q == QUEUE_TX);
+		vsock_service(vsock_of(dev), q == QUEUE_TX);
 }
 
 static void vsock_poll(struct vdev *dev, int fd, uint32_t events, uint64_t token)
@@ -319,6 +357,11 @@ static void vsock_poll(struct vdev *dev, int fd, uint32_t events, uint64_t token
 	struct vsock *v = vsock_of(dev);
 	struct conn *c = conn_by_id(v, token);
 
+	if (token == TOKEN_BELL) {
+		channel_rung(v);
+		vsock_service(v, false);
+		return;
+	}
 	if (!c || !c->watched)
 		return;
 	if (events & (EPOLLHUP | EPOLLERR)) {
@@ -329,8 +372,8 @@ static void vsock_poll(struct vdev *dev, int fd, uint32_t events, uint64_t token
 		if (events & EPOLLOUT)
 			conn_flush(v, c);
 	}
-	settle(v, c);
-	service(v, false);
+	vsock_settle(v, c);
+	vsock_service(v, false);
 	if (conn_by_id(v, token) == c)
 		conn_unarm(v, c);
 }
@@ -341,10 +384,15 @@ static void vsock_timer(struct vdev *dev)
 
 	v->timer_ns = 0;
 	conn_expire(v);
-	service(v, true);
+	if (v->attach && v->dev.running)
+		channel_attach_all(v);
+	vsock_service(v, true);
 }
 
-/* Requests of the host may have waited for the driver. */
+/*
+ * Requests of the host may have waited for the driver. Their rings are attached by the
+ * event loop: this is a vCPU's thread.
+ */
 static void vsock_start(struct vdev *dev)
 {
 	struct vsock *v = vsock_of(dev);
@@ -354,17 +402,19 @@ static void vsock_start(struct vdev *dev)
 
 		if (c->state != CONN_REQUESTED)
 			continue;
-		if (known_type(v, c->type))
-			conn_set_deadline(v, c, vsock_now_ns() + VSOCK_TIMEOUT_NS);
-		else
-			conn_free(v, c);
+		if (!vsock_knows_type(v, c->type)) {
+			conn_reset(v, c, EXO_REASON_TYPE);
+			continue;
+		}
+		v->attach |= c->ring.fd >= 0;
+		conn_set_deadline(v, c, clock_now_ns() + VSOCK_TIMEOUT_NS);
 	}
-	service(v, false);
+	vsock_service(v, false);
 }
 
 /*
- * All connections end, but for requests that the guest never saw and what it
- * has sent already: the host may still read that.
+ * All connections end, but for requests that the guest never saw and that are not
+ * made for this driver yet, and what it has sent already: the host may still read that.
  */
 static void vsock_reset(struct vdev *dev)
 {
@@ -373,8 +423,8 @@ static void vsock_reset(struct vdev *dev)
 	for (unsigned i = 0; i < v->nfresh; i++) {
 		struct conn *c = &v->conn[i];
 
-		if (c->state == CONN_REQUESTED && (c->due & DUE_REQUEST))
-			conn_set_deadline(v, c, vsock_now_ns() + BOOT_TIMEOUT_NS);
+		if (conn_unseen(c) && !c->ring.base)
+			conn_set_deadline(v, c, clock_now_ns() + BOOT_TIMEOUT_NS);
 		else if (c->state == CONN_OPEN)
 			conn_leave(v, c);
 		else if (c->state != CONN_FREE && c->state != CONN_DRAINING)
@@ -382,7 +432,7 @@ static void vsock_reset(struct vdev *dev)
 	}
 	v->nrsts = 0;
 	v->parked = NULL;
-	v->more = false;
+	v->more = v->attach = false;
 	set_timer(v);
 }
 
@@ -396,6 +446,8 @@ static void vsock_destroy(struct vdev *dev)
 		if (v->conn[i].state != CONN_FREE)
 			conn_free(v, &v->conn[i]);
 	}
+	if (v->bell_watched)
+		dev->host->unwatch(dev->host->opaque, dev, v->bell_fd);
 	munmap(v, sizeof(*v));
 }
 
@@ -405,7 +457,7 @@ static const struct vdev_class vsock_class = {
 	.features = 1ull << VIRTIO_VSOCK_F_SEQPACKET,
 	.nqueues = QUEUES,
 	.queue_size_max = QUEUE_SIZE,
-	.config_bytes = sizeof(struct virtio_vsock_config),
+	.config_bytes = sizeof(struct exo_vsock_config),
 	.start = vsock_start,
 	.kick = vsock_kick,
 	.poll = vsock_poll,
@@ -418,7 +470,8 @@ static const struct vdev_class vsock_class = {
  * All memory it will ever use is reserved here, and comes into being as it is
  * touched; a huge page would be much more than a quiet device needs.
  */
-struct vdev *vsock_create(const struct gmem *mem, const struct vdev_host *host, uint64_t guest_cid)
+struct vdev *vsock_create(const struct gmem *mem, const struct vdev_host *host,
+			  const struct vsock_resources *res)
 {
 	struct vsock *v = mmap(NULL, sizeof(*v), PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -427,100 +480,12 @@ struct vdev *vsock_create(const struct gmem *mem, const struct vdev_host *host, 
 		return NULL;
 	madvise(v, sizeof(*v), MADV_NOHUGEPAGE);
 	vdev_init(&v->dev, &vsock_class, mem, host);
-	v->config.guest_cid = guest_cid;
+	v->config.guest_cid = res->guest_cid;
 	v->dev.config = &v->config;
-	v->next_port = EPHEMERAL_PORT;
+	v->bell_fd = res->vmm_bell_fd;
+	v->ask_timeout_ns = res->direct ? VSOCK_ASK_TIMEOUT_NS : VSOCK_TIMEOUT_NS;
+	if (res->direct)
+		v->dev.features_offered |= 1ull << EXO_VSOCK_F_DIRECT;
 	memcpy(v->dev.name, "vsock", 6);
 	return &v->dev;
-}
-
-/* ---- for the owner ------------------------------------------------------------------ */
-
-static uint32_t free_port(struct vsock *v, uint32_t guest_port, uint16_t type)
-{
-	uint32_t port;
-
-	do
-		port = EPHEMERAL_PORT | v->next_port++;
-	while (port == UINT32_MAX || conn_find(v, guest_port, port, type));
-	return port;
-}
-
-static int open_locked(struct vsock *v, int fd, uint32_t port, uint32_t type, bool say_ok)
-{
-	uint64_t patience = v->dev.running ? VSOCK_TIMEOUT_NS : BOOT_TIMEOUT_NS;
-	struct conn *c;
-
-	if (type != VIRTIO_VSOCK_TYPE_STREAM && type != VIRTIO_VSOCK_TYPE_SEQPACKET)
-		return -EINVAL;
-	if (v->dev.running && !known_type(v, type))
-		return -EPROTONOSUPPORT;
-	c = conn_new(v, port, free_port(v, port, type), type);
-	if (!c)
-		return -ENFILE;
-	c->state = CONN_REQUESTED;
-	c->fd = fd;
-	c->say_ok = say_ok;
-	c->due = DUE_REQUEST;
-	conn_set_deadline(v, c, vsock_now_ns() + patience);
-	settle(v, c);
-	service(v, false);
-	return 0;
-}
-
-int vsock_open(struct vdev *dev, int fd, uint32_t port, uint32_t type, bool say_ok, uint32_t id)
-{
-	int rc;
-
-	pthread_mutex_lock(&dev->lock);
-	rc = open_locked(vsock_of(dev), fd, port, type, say_ok);
-	pthread_mutex_unlock(&dev->lock);
-	return rc;
-}
-
-static void reply_locked(struct vsock *v, struct conn *c, int status, int fd)
-{
-	if (status || fd < 0) {
-		if (fd >= 0)
-			close(fd);
-		conn_reset(v, c);
-	} else {
-		c->fd = fd;
-		c->state = CONN_OPEN;
-		c->due = DUE_RESPONSE;
-		conn_set_deadline(v, c, 0);
-		settle(v, c);
-	}
-	service(v, false);
-}
-
-void vsock_reply(struct vdev *dev, uint32_t id, int status, int fd)
-{
-	struct vsock *v = vsock_of(dev);
-	struct conn *c;
-
-	pthread_mutex_lock(&dev->lock);
-	c = conn_by_id(v, id);
-	if (c && c->state == CONN_ASKED)
-		reply_locked(v, c, status, fd);
-	else if (fd >= 0)
-		close(fd);
-	pthread_mutex_unlock(&dev->lock);
-}
-
-size_t vsock_pending(struct vdev *dev)
-{
-	struct vsock *v = vsock_of(dev);
-	size_t n;
-
-	pthread_mutex_lock(&dev->lock);
-	n = v->parked != NULL; /* the ring holds more */
-	for (unsigned i = 0; i < v->nfresh; i++) {
-		const struct conn *c = &v->conn[i];
-
-		if (c->state == CONN_OPEN || c->state == CONN_DRAINING)
-			n += c->used - c->unfinished;
-	}
-	pthread_mutex_unlock(&dev->lock);
-	return n;
 }

@@ -3,28 +3,16 @@
  * and how they end (VIRTIO 1.2, 5.10.6.5 and 5.10.6.6). Lock held, see
  * vsock_impl.h.
  */
+#include "clock.h"
 #include "vsock_impl.h"
 
-#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
-#define SHUTDOWN_BOTH (VIRTIO_VSOCK_SHUTDOWN_RCV | VIRTIO_VSOCK_SHUTDOWN_SEND)
 #define ID_INDEX_BITS 8
 
 _Static_assert(VSOCK_CONNS_MAX <= 1u << ID_INDEX_BITS, "fits an id");
 _Static_assert(VSOCK_BUFFERS_LARGE < 32, "fits the bit map");
-
-uint64_t vsock_now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
-}
 
 /* ---- table ---------------------------------------------------------------- */
 
@@ -59,7 +47,7 @@ uint32_t conn_id(const struct vsock *v, const struct conn *c)
 	return c->generation << ID_INDEX_BITS | (uint32_t)(c - v->conn);
 }
 
-struct conn *conn_by_id(struct vsock *v, uint32_t id)
+struct conn *conn_by_id(struct vsock *v, uint64_t id)
 {
 	struct conn *c = &v->conn[id % VSOCK_CONNS_MAX];
 
@@ -78,6 +66,14 @@ static void give_buffer(struct vsock *v, struct conn *c)
 		v->large_used |= 1u << n;
 }
 
+void conn_drop_buffer(struct vsock *v, struct conn *c)
+{
+	if (c->large)
+		v->large_used &= ~(1u << (c->buf - v->large[0]) / VSOCK_BUFFER_LARGE);
+	c->large = false;
+	c->alloc = 0;
+}
+
 struct conn *conn_new(struct vsock *v, uint32_t guest_port, uint32_t host_port, uint16_t type)
 {
 	struct conn **head = bucket(v, guest_port, host_port);
@@ -93,21 +89,26 @@ struct conn *conn_new(struct vsock *v, uint32_t guest_port, uint32_t host_port, 
 	c->guest_port = guest_port;
 	c->host_port = host_port;
 	c->type = type;
-	c->fd = -1;
+	peer_init(&c->peer);
+	c->ring.fd = c->ring.bell_fd = -1;
 	c->hash_next = *head;
 	*head = c;
 	give_buffer(v, c);
 	return c;
 }
 
-static void close_host(struct vsock *v, struct conn *c)
+static void unwatch(struct vsock *v, struct conn *c)
 {
 	if (c->watched)
-		v->dev.host->unwatch(v->dev.host->opaque, &v->dev, c->fd);
+		v->dev.host->unwatch(v->dev.host->opaque, &v->dev, c->peer.fd);
 	c->watched = false;
-	if (c->fd >= 0)
-		close(c->fd);
-	c->fd = -1;
+}
+
+static void close_host(struct vsock *v, struct conn *c)
+{
+	unwatch(v, c);
+	peer_close(&c->peer);
+	channel_detach(v, c);
 }
 
 void conn_free(struct vsock *v, struct conn *c)
@@ -116,8 +117,7 @@ void conn_free(struct vsock *v, struct conn *c)
 	conn_unlink(v, c);
 	conn_set_deadline(v, c, 0);
 	unhash(v, c);
-	if (c->large)
-		v->large_used &= ~(1u << (c->buf - v->large[0]) / VSOCK_BUFFER_LARGE);
+	conn_drop_buffer(v, c);
 	if (v->stage_conn == c)
 		v->stage_conn = NULL;
 	if (v->parked == c) {
@@ -126,32 +126,44 @@ void conn_free(struct vsock *v, struct conn *c)
 	}
 	c->state = CONN_FREE;
 	v->free[v->nfree++] = c - v->conn;
+	channel_tell(v, c, c->accepted ? EXO_CHANNEL_CLOSED : EXO_CHANNEL_REFUSED);
 }
 
 /* ---- resets ------------------------------------------------------------------- */
 
 /* One that is due already is not due twice; strangers can't crowd out the others (H-21). */
-void rst_push(struct vsock *v, uint32_t guest_port, uint32_t host_port, uint16_t type,
-	      bool stranger)
+void rst_push(struct vsock *v, struct rst rst, bool stranger)
 {
 	for (unsigned i = 0; i < v->nrsts; i++) {
 		const struct rst *r = &v->rst[(v->rst_first + i) % RSTS_MAX];
 
-		if (r->guest_port == guest_port && r->host_port == host_port && r->type == type)
+		if (r->guest_port == rst.guest_port && r->host_port == rst.host_port &&
+		    r->type == rst.type)
 			return;
 	}
 	if (v->nrsts == RSTS_MAX || (stranger && v->nrsts >= STRANGER_RSTS_MAX)) {
 		v->dropped++;
 		return;
 	}
-	v->rst[(v->rst_first + v->nrsts++) % RSTS_MAX] =
-		(struct rst){.guest_port = guest_port, .host_port = host_port, .type = type};
+	v->rst[(v->rst_first + v->nrsts++) % RSTS_MAX] = rst;
 }
 
-void conn_reset(struct vsock *v, struct conn *c)
+bool conn_unseen(const struct conn *c)
 {
-	if (c->state != CONN_DRAINING)
-		rst_push(v, c->guest_port, c->host_port, c->type, false);
+	return c->state == CONN_REQUESTED && (c->ring.fd >= 0 || c->due & DUE_REQUEST);
+}
+
+static void push_rst_of(struct vsock *v, const struct conn *c)
+{
+	rst_push(v, (struct rst){c->guest_port, c->host_port, c->type, c->reason}, false);
+}
+
+void conn_reset(struct vsock *v, struct conn *c, enum exo_reason reason)
+{
+	if (!c->reason)
+		c->reason = reason;
+	if (c->state != CONN_DRAINING && !conn_unseen(c))
+		push_rst_of(v, c);
 	conn_free(v, c);
 }
 
@@ -163,15 +175,26 @@ void conn_set_deadline(struct vsock *v, struct conn *c, uint64_t deadline_ns)
 	c->deadline_ns = deadline_ns;
 }
 
+static void expire(struct vsock *v, struct conn *c, uint64_t now)
+{
+	if (c->deadline_ns && c->deadline_ns <= now) {
+		conn_reset(v, c,
+			   c->state == CONN_ASKED ? EXO_REASON_SESSION : EXO_REASON_NOT_READY);
+	} else if (c->throttled && c->resume_ns <= now) {
+		c->throttled = false;
+		v->deadlines_changed = true;
+		conn_flush(v, c);
+		vsock_settle(v, c);
+	}
+}
+
 void conn_expire(struct vsock *v)
 {
-	uint64_t now = vsock_now_ns();
+	uint64_t now = clock_now_ns();
 
 	for (unsigned i = 0; i < v->nfresh; i++) {
-		struct conn *c = &v->conn[i];
-
-		if (c->state != CONN_FREE && c->deadline_ns && c->deadline_ns <= now)
-			conn_reset(v, c);
+		if (v->conn[i].state != CONN_FREE)
+			expire(v, &v->conn[i], now);
 	}
 }
 
@@ -186,7 +209,8 @@ uint32_t conn_credit(const struct conn *c)
 
 bool conn_can_receive(const struct conn *c)
 {
-	return c->state == CONN_OPEN && !(c->shut_host & VIRTIO_VSOCK_SHUTDOWN_SEND) &&
+	return c->state == CONN_OPEN && !conn_direct(c) && !c->throttled &&
+	       !(c->shut_host & VIRTIO_VSOCK_SHUTDOWN_SEND) &&
 	       !(c->shut_guest & VIRTIO_VSOCK_SHUTDOWN_RCV) &&
 	       conn_credit(c) >= (c->need ? c->need : 1);
 }
@@ -218,15 +242,15 @@ void conn_unlink(struct vsock *v, struct conn *c)
 static uint32_t wanted(const struct conn *c)
 {
 	return (!c->readable && conn_can_receive(c) ? EPOLLIN : 0) |
-	       (conn_draining(c) ? EPOLLOUT : 0);
+	       (conn_draining(c) && !c->throttled ? EPOLLOUT : 0);
 }
 
 static bool watch(struct vsock *v, struct conn *c, uint32_t events)
 {
 	const struct vdev_host *host = v->dev.host;
 
-	if (host->watch(host->opaque, &v->dev, c->fd, events, conn_id(v, c))) {
-		conn_reset(v, c);
+	if (host->watch(host->opaque, &v->dev, c->peer.fd, events, conn_id(v, c))) {
+		conn_reset(v, c, EXO_REASON_BUDGET);
 		return false;
 	}
 	c->watched = true;
@@ -238,8 +262,13 @@ bool conn_arm(struct vsock *v, struct conn *c)
 {
 	uint32_t events = wanted(c);
 
-	if (c->fd < 0 || c->hup || (c->state != CONN_OPEN && c->state != CONN_DRAINING))
+	if (c->peer.kind == PEER_NONE || c->hup ||
+	    (c->state != CONN_OPEN && c->state != CONN_DRAINING))
 		return true;
+	if (c->peer.kind == PEER_RING) {
+		c->readable |= events & EPOLLIN && peer_sleep(&c->peer);
+		return true;
+	}
 	if (c->watched && !(events & ~c->events))
 		return true;
 	return watch(v, c, events | c->events);
@@ -254,14 +283,6 @@ void conn_unarm(struct vsock *v, struct conn *c)
 }
 
 /* ---- ends --------------------------------------------------------------------- */
-
-/* Both directions of the host's socket are over. */
-static bool host_gone(const struct conn *c)
-{
-	struct pollfd p = {.fd = c->fd};
-
-	return poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR);
-}
 
 static void drop_output(struct vsock *v, struct conn *c)
 {
@@ -286,18 +307,17 @@ void conn_host_eof(struct vsock *v, struct conn *c)
 	c->readable = false;
 	c->shut_host |= VIRTIO_VSOCK_SHUTDOWN_SEND;
 	c->due |= DUE_SHUTDOWN;
-	if (c->hup || host_gone(c))
+	if (c->hup || peer_gone(&c->peer))
 		conn_host_deaf(v, c);
 }
 
 /*
- * Never silent in epoll, so it is not watched any more. What the host sent
- * before can still be read; its end is found there.
+ * A socket is never silent in epoll then, so it is not watched any more. What the
+ * host sent before can still be read; its end is found there.
  */
 void conn_host_hup(struct vsock *v, struct conn *c)
 {
-	v->dev.host->unwatch(v->dev.host->opaque, &v->dev, c->fd);
-	c->watched = false;
+	unwatch(v, c);
 	c->hup = true;
 	if (c->state == CONN_DRAINING) {
 		conn_free(v, c);
@@ -312,12 +332,12 @@ void conn_host_hup(struct vsock *v, struct conn *c)
 
 void conn_told(struct vsock *v, struct conn *c)
 {
-	if (c->shut_host != SHUTDOWN_BOTH || c->state != CONN_OPEN)
+	if (c->shut_host != SHUTDOWN_BOTH || c->state != CONN_OPEN || conn_direct(c))
 		return;
 	close_host(v, c);
 	c->readable = false;
 	c->state = CONN_CLOSING;
-	conn_set_deadline(v, c, vsock_now_ns() + VSOCK_TIMEOUT_NS);
+	conn_set_deadline(v, c, clock_now_ns() + VSOCK_TIMEOUT_NS);
 }
 
 void conn_leave(struct vsock *v, struct conn *c)
@@ -341,25 +361,25 @@ void conn_guest_shutdown(struct vsock *v, struct conn *c, uint32_t flags)
 {
 	c->shut_guest |= flags & SHUTDOWN_BOTH;
 	if (c->state != CONN_OPEN) {
-		conn_reset(v, c);
+		conn_reset(v, c, EXO_REASON_CLOSED);
 		return;
 	}
 	if ((c->shut_guest & VIRTIO_VSOCK_SHUTDOWN_RCV) && v->stage_conn == c)
 		v->stage_conn = NULL;
 	if (c->shut_guest == SHUTDOWN_BOTH) {
-		rst_push(v, c->guest_port, c->host_port, c->type, false);
+		push_rst_of(v, c);
 		conn_leave(v, c);
 		return;
 	}
 	if (c->shut_guest & VIRTIO_VSOCK_SHUTDOWN_RCV) {
-		shutdown(c->fd, SHUT_RD);
+		peer_shutdown(&c->peer, true, false);
 		if (c->hup)
 			conn_host_eof(v, c);
 	} else if (c->shut_guest) {
 		c->used -= c->unfinished;
 		c->unfinished = 0;
 		if (!conn_draining(c))
-			shutdown(c->fd, SHUT_WR);
+			peer_shutdown(&c->peer, false, true);
 	}
 	conn_link(v, c);
 }

@@ -1,22 +1,20 @@
 /*
  * virtio-vsock: the bytes of a connection, straight between guest memory and
- * the host's socket, and flow control (VIRTIO 1.2, 5.10.6.3 and 5.10.6.4).
- * Lock held, see vsock_impl.h.
+ * its peer, and flow control (VIRTIO 1.2, 5.10.6.3 and 5.10.6.4). Lock held, see
+ * vsock_impl.h.
  *
- * To the host, only what the socket does not take at once is copied, into a
- * ring no larger than the window we gave the guest. To the guest, nothing is
+ * To the host, only what the peer does not take at once is copied, into a
+ * buffer no larger than the window we gave the guest. To the guest, nothing is
  * read that it has no room for.
  */
 #include "vsock_impl.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/uio.h>
 
 #define HEADER sizeof(struct virtio_vsock_hdr)
-#define PACKET_MAX 65536u /* payload of one packet, so that connections take turns */
+#define MARK_EOR (1u << 31)
 
 /* ---- headers --------------------------------------------------------------- */
 
@@ -50,31 +48,24 @@ static void forwarded(struct conn *c, uint32_t len)
 
 /* ---- guest to host ------------------------------------------------------------ */
 
-/* Bytes taken, or -errno; a packet socket takes all or nothing. */
-static ssize_t host_send(const struct conn *c, struct iovec *iov, unsigned n)
+static enum exo_reason reason_of(int err)
 {
-	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = n};
-	ssize_t r;
-
-	do
-		r = sendmsg(c->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-	while (r < 0 && errno == EINTR);
-	return r < 0 ? -errno : r;
+	return err == EPROTO || err == EMSGSIZE ? EXO_REASON_PROTOCOL : EXO_REASON_DIED;
 }
 
 /* Not "try again": false if c was reset, else the host just doesn't read any more. */
 static bool send_failed(struct vsock *v, struct conn *c, int err)
 {
-	if (c->state == CONN_DRAINING || (err != EPIPE && err != ECONNRESET)) {
-		conn_reset(v, c);
+	if (c->state == CONN_DRAINING || err != EPIPE) {
+		conn_reset(v, c, reason_of(err));
 		return false;
 	}
 	conn_host_deaf(v, c);
 	return true;
 }
 
-/* Copies len bytes of the chain to the end of the ring; the window says they fit. */
-static void ring_append(struct vsock *v, struct conn *c, uint32_t len)
+/* Copies len bytes of the chain to the end of the buffer; the window says they fit. */
+static void append(struct vsock *v, struct conn *c, uint32_t len)
 {
 	uint32_t tail = (c->head + c->used) % c->alloc;
 	uint32_t first = len < c->alloc - tail ? len : c->alloc - tail;
@@ -84,7 +75,7 @@ static void ring_append(struct vsock *v, struct conn *c, uint32_t len)
 	c->used += len;
 }
 
-static unsigned ring_iov(struct conn *c, struct iovec iov[2], uint32_t len)
+static unsigned buffered(struct conn *c, struct iovec iov[2], uint32_t len)
 {
 	uint32_t first = len < c->alloc - c->head ? len : c->alloc - c->head;
 
@@ -98,81 +89,109 @@ static uint32_t *marks_of(struct vsock *v, const struct conn *c)
 	return v->marks[c - v->conn];
 }
 
-static void end_message(struct vsock *v, struct conn *c)
+static void end_message(struct vsock *v, struct conn *c, uint32_t flags)
 {
-	marks_of(v, c)[(c->mark_first + c->nmarks++) % MARKS_MAX] = c->unfinished;
+	marks_of(v, c)[(c->mark_first + c->nmarks++) % MARKS_MAX] =
+		c->unfinished | (flags & VIRTIO_VSOCK_SEQ_EOR ? MARK_EOR : 0);
 	c->unfinished = 0;
 }
 
 /*
- * Straight from guest memory to the socket, if nothing is waiting before it.
+ * Straight from guest memory to the peer, if nothing is waiting before it.
  * The bytes taken (all of a message, or none and *whole stays false); -1: done
  * with in another way.
  */
-static ssize_t put_direct(struct vsock *v, struct conn *c, uint32_t len, bool *whole)
+static ssize_t put_direct(struct vsock *v, struct conn *c, const struct virtio_vsock_hdr *h,
+			  bool *whole)
 {
+	bool stream = c->type == VIRTIO_VSOCK_TYPE_STREAM;
+	uint32_t room = rate_allows(v, c), len = stream && room < h->len ? room : h->len;
 	struct iovec iov[VQ_SEGMENTS_MAX];
 	size_t total;
 	unsigned n = vq_read_iov(&v->chain, iov, VQ_SEGMENTS_MAX, len, &total);
-	ssize_t r = host_send(c, iov, n);
+	ssize_t r = -EAGAIN;
 
+	if (room)
+		r = peer_send(&c->peer, iov, n, total,
+			      h->flags & VIRTIO_VSOCK_SEQ_EOR ? EXO_RING_EOR : 0);
 	if (r == -EAGAIN)
 		return 0;
 	if (r < 0) {
 		if (send_failed(v, c, -r))
-			forwarded(c, len);
+			forwarded(c, h->len);
 		return -1;
 	}
-	*whole = r == len;
+	*whole = r == h->len;
 	vq_skip_read(&v->chain, r);
+	rate_charge(c, r);
 	forwarded(c, r);
 	return r;
 }
 
-int conn_put(struct vsock *v, struct conn *c, uint32_t len, bool eom)
+/* What the peer does not take now. */
+static void put_aside(struct vsock *v, struct conn *c, const struct virtio_vsock_hdr *h,
+		      uint32_t len)
+{
+	append(v, c, len);
+	if (c->type == VIRTIO_VSOCK_TYPE_STREAM)
+		return;
+	c->unfinished += len;
+	if (!(h->flags & VIRTIO_VSOCK_SEQ_EOM))
+		return;
+	end_message(v, c, h->flags);
+	if (c->nmarks == 1)
+		conn_flush(v, c); /* only its last part was missing */
+}
+
+/* More than it was given room for, or when it said there is no more (H-19). */
+static bool may_put(const struct conn *c, uint32_t len)
+{
+	return c->state == CONN_OPEN && !conn_direct(c) && len <= c->alloc - c->used &&
+	       !(c->shut_guest & VIRTIO_VSOCK_SHUTDOWN_SEND);
+}
+
+int conn_put(struct vsock *v, struct conn *c, const struct virtio_vsock_hdr *h)
 {
 	bool stream = c->type == VIRTIO_VSOCK_TYPE_STREAM, whole = false;
+	bool eom = h->flags & VIRTIO_VSOCK_SEQ_EOM;
 	ssize_t taken = 0;
 
 	if (c->state == CONN_CLOSING)
 		return 0;
-	/* More than it was given room for, or after it said there is no more (H-19). */
-	if (c->state != CONN_OPEN || len > c->alloc - c->used ||
-	    (c->shut_guest & VIRTIO_VSOCK_SHUTDOWN_SEND)) {
-		conn_reset(v, c);
+	if (!may_put(c, h->len)) {
+		conn_reset(v, c, EXO_REASON_PROTOCOL);
 		return 0;
 	}
 	if (c->hup || (c->shut_host & VIRTIO_VSOCK_SHUTDOWN_RCV)) {
 		conn_host_deaf(v, c);
-		forwarded(c, len);
+		forwarded(c, h->len);
 		return 0;
 	}
 	if (!stream && c->nmarks == MARKS_MAX)
 		return -EBUSY;
-	if (stream ? !c->used && len : !conn_draining(c) && !c->unfinished && eom)
-		taken = put_direct(v, c, len, &whole);
-	if (taken < 0 || whole || (stream && !len))
-		return 0;
-	ring_append(v, c, len - taken);
-	if (!stream) {
-		c->unfinished += len;
-		if (eom)
-			end_message(v, c);
-		if (eom && c->nmarks == 1)
-			conn_flush(v, c); /* only its last part was missing */
-	}
+	c->info.tx_bytes += h->len;
+	c->info.tx_messages += stream || eom;
+	if (stream ? !c->used && h->len : !conn_draining(c) && !c->unfinished && eom)
+		taken = put_direct(v, c, h, &whole);
+	if (taken >= 0 && !whole && (!stream || h->len))
+		put_aside(v, c, h, h->len - taken);
 	return 0;
 }
 
-/* One piece of what waits: false when there is no more, or the socket is full. */
+/* One piece of what waits: false when there is no more, or the peer is full. */
 static bool flush_piece(struct vsock *v, struct conn *c)
 {
 	bool stream = c->type == VIRTIO_VSOCK_TYPE_STREAM;
-	uint32_t len = stream ? c->used : marks_of(v, c)[c->mark_first];
+	uint32_t mark = stream ? 0 : marks_of(v, c)[c->mark_first];
+	uint32_t len = stream ? c->used : mark & ~MARK_EOR, room = rate_allows(v, c);
 	struct iovec iov[2];
-	ssize_t r;
+	ssize_t r = -EAGAIN;
 
-	r = host_send(c, iov, ring_iov(c, iov, len));
+	if (stream && room < len)
+		len = room;
+	if (room)
+		r = peer_send(&c->peer, iov, buffered(c, iov, len), len,
+			      mark & MARK_EOR ? EXO_RING_EOR : 0);
 	if (r == -EAGAIN)
 		return false;
 	if (r < 0) {
@@ -181,6 +200,7 @@ static bool flush_piece(struct vsock *v, struct conn *c)
 	}
 	c->head = (c->head + r) % c->alloc;
 	c->used -= r;
+	rate_charge(c, r);
 	forwarded(c, r);
 	if (!stream) {
 		c->mark_first = (c->mark_first + 1) % MARKS_MAX;
@@ -191,7 +211,7 @@ static bool flush_piece(struct vsock *v, struct conn *c)
 
 void conn_flush(struct vsock *v, struct conn *c)
 {
-	if (!conn_draining(c))
+	if (!conn_draining(c) || c->throttled)
 		return;
 	while (flush_piece(v, c))
 		;
@@ -206,81 +226,76 @@ void conn_flush(struct vsock *v, struct conn *c)
 	if (c->state == CONN_DRAINING)
 		conn_free(v, c);
 	else if (c->shut_guest & VIRTIO_VSOCK_SHUTDOWN_SEND)
-		shutdown(c->fd, SHUT_WR);
+		peer_shutdown(&c->peer, false, true);
 }
 
 /* ---- host to guest ------------------------------------------------------------ */
 
-static ssize_t host_recv(const struct conn *c, struct iovec *iov, unsigned n, int flags)
-{
-	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = n};
-	ssize_t r;
-
-	do
-		r = recvmsg(c->fd, &msg, MSG_DONTWAIT | flags);
-	while (r < 0 && errno == EINTR);
-	if (r < 0)
-		return -errno;
-	return r > 0 && (msg.msg_flags & MSG_TRUNC) && !(flags & MSG_PEEK) ? -EMSGSIZE : r;
-}
-
 /* There is nothing to pull, because of err. */
 static bool pull_failed(struct vsock *v, struct conn *c, int err)
 {
-	if (err == EAGAIN && !c->hup)
+	if (err == ENODATA || (err == EAGAIN && c->hup))
+		conn_host_eof(v, c);
+	else if (err == EAGAIN)
 		c->readable = false;
 	else
-		conn_reset(v, c);
+		conn_reset(v, c, reason_of(err));
 	return false;
 }
 
-/* The header goes where the chain begins, wherever its segments are. */
-static void write_header(const struct iovec *at, const struct virtio_vsock_hdr *h)
+/* A packet with the next r bytes, of which `len` are in the chain; its header goes to `at`. */
+static void put_data(struct vsock *v, struct conn *c, const struct iovec *at, size_t r, size_t len,
+		     uint32_t flags)
 {
+	struct virtio_vsock_hdr h;
+
+	c->tx_cnt += r;
+	c->info.rx_bytes += r;
+	rate_charge(c, r);
+	h = conn_header(v, c, VIRTIO_VSOCK_OP_RW);
+	h.len = len;
+	h.flags = flags;
+	/* The header goes where the chain begins, wherever its segments are. */
 	for (size_t done = 0; done < HEADER; done += (at++)->iov_len)
-		memcpy(at->iov_base, (const char *)h + done, at->iov_len);
+		memcpy(at->iov_base, (const char *)&h + done, at->iov_len);
+	vq_complete(&v->dev.vq[QUEUE_RX], v->chain.head, HEADER + h.len);
 }
 
-static bool pull_stream(struct vsock *v, struct conn *c, const struct iovec *at)
+static bool pull_stream(struct vsock *v, struct conn *c, const struct iovec *at, uint32_t max)
 {
-	uint32_t credit = conn_credit(c), max = credit < PACKET_MAX ? credit : PACKET_MAX;
+	uint32_t credit = conn_credit(c), flags;
 	struct iovec iov[VQ_SEGMENTS_MAX];
-	struct virtio_vsock_hdr h;
 	size_t room;
-	unsigned n = vq_write_iov(&v->chain, iov, VQ_SEGMENTS_MAX, max, &room);
-	ssize_t r = host_recv(c, iov, n, 0);
+	bool end;
+	unsigned n =
+		vq_write_iov(&v->chain, iov, VQ_SEGMENTS_MAX, credit < max ? credit : max, &room);
+	ssize_t r = peer_recv(&c->peer, iov, n, room, &end, &flags);
 
 	if (r < 0)
 		return pull_failed(v, c, -r);
-	if (!r) {
-		conn_host_eof(v, c);
-		return false;
-	}
 	/* Less than there was room for: that was all. After a hang-up, up to its end. */
 	c->readable = (size_t)r == room || c->hup;
-	c->tx_cnt += r;
-	h = conn_header(v, c, VIRTIO_VSOCK_OP_RW);
-	h.len = r;
-	write_header(at, &h);
-	vq_complete(&v->dev.vq[QUEUE_RX], v->chain.head, HEADER + r);
+	c->info.rx_messages++;
+	put_data(v, c, at, r, r, 0);
 	return true;
 }
 
 /*
- * Is the next message one the guest can take now? Its length is only asked for
- * when it matters. One that the guest can never take ends the connection.
+ * Is the next message one the guest can take now? A socket is only asked for its
+ * length when it matters. One that the guest can never take ends the connection.
  */
 static bool message_fits(struct vsock *v, struct conn *c)
 {
+	bool socket = c->peer.kind == PEER_SOCKET;
 	ssize_t len;
 
 	c->need = 0;
-	if (conn_credit(c) >= VSOCK_MESSAGE_MAX)
+	if (c->inside || (socket && conn_credit(c) >= VSOCK_MESSAGE_MAX))
 		return true;
-	len = host_recv(c, NULL, 0, MSG_PEEK | MSG_TRUNC);
+	len = peer_next(&c->peer);
 	if (len < 0)
 		return pull_failed(v, c, -len);
-	if (len > VSOCK_MESSAGE_MAX || len > c->peer_alloc)
+	if ((socket && len > VSOCK_MESSAGE_MAX) || len > c->peer_alloc)
 		return pull_failed(v, c, EMSGSIZE);
 	if (len <= conn_credit(c))
 		return true;
@@ -288,42 +303,35 @@ static bool message_fits(struct vsock *v, struct conn *c)
 	return false;
 }
 
-/* An empty message looks like the end. */
-static bool at_end(const struct conn *c)
-{
-	struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
-
-	return poll(&p, 1, 0) > 0 && p.revents & (POLLRDHUP | POLLHUP | POLLERR);
-}
-
-/* What does not fit into the chain lands in the stage, which is empty now. */
+/* What of a socket's message does not fit into the chain lands in the stage, which is empty now. */
 static bool pull_message(struct vsock *v, struct conn *c, const struct iovec *at)
 {
 	struct iovec iov[VQ_SEGMENTS_MAX + 1];
-	struct virtio_vsock_hdr h;
-	size_t room;
+	uint32_t flags;
+	size_t room, max;
 	unsigned n;
 	ssize_t r;
+	bool end;
 
 	if (!message_fits(v, c))
 		return false;
 	n = vq_write_iov(&v->chain, iov, VQ_SEGMENTS_MAX, VSOCK_MESSAGE_MAX, &room);
-	iov[n++] = (struct iovec){.iov_base = v->stage, .iov_len = VSOCK_MESSAGE_MAX};
-	r = host_recv(c, iov, n, 0);
-	if (r < 0 || r > VSOCK_MESSAGE_MAX)
-		return pull_failed(v, c, r < 0 ? -r : EMSGSIZE);
-	if (!r && at_end(c)) {
-		conn_host_eof(v, c);
-		return false;
+	max = room;
+	if (c->peer.kind == PEER_SOCKET) {
+		iov[n++] = (struct iovec){.iov_base = v->stage, .iov_len = VSOCK_MESSAGE_MAX};
+		max = room + VSOCK_MESSAGE_MAX;
 	}
-	c->tx_cnt += r;
-	h = conn_header(v, c, VIRTIO_VSOCK_OP_RW);
-	h.len = (size_t)r < room ? (size_t)r : room;
-	h.flags = (size_t)r <= room ? VIRTIO_VSOCK_SEQ_EOM : 0;
-	write_header(at, &h);
-	vq_complete(&v->dev.vq[QUEUE_RX], v->chain.head, HEADER + h.len);
-	if (h.flags)
+	r = peer_recv(&c->peer, iov, n, max, &end, &flags);
+	if (r < 0 || (c->peer.kind == PEER_SOCKET && r > VSOCK_MESSAGE_MAX))
+		return pull_failed(v, c, r < 0 ? -r : EMSGSIZE);
+	c->inside = !end;
+	c->info.rx_messages += end;
+	flags = (flags & EXO_RING_EOR ? VIRTIO_VSOCK_SEQ_EOR : 0) | VIRTIO_VSOCK_SEQ_EOM;
+	if ((size_t)r <= room) {
+		put_data(v, c, at, r, r, end ? flags : 0);
 		return true;
+	}
+	put_data(v, c, at, r, room, 0);
 	v->stage_conn = c;
 	v->stage_off = 0;
 	v->stage_len = r - room;
@@ -332,16 +340,21 @@ static bool pull_message(struct vsock *v, struct conn *c, const struct iovec *at
 
 bool conn_pull(struct vsock *v, struct conn *c)
 {
+	uint32_t max = rate_allows(v, c);
 	struct iovec at[HEADER];
 	size_t total;
 
+	if (!max)
+		return false;
 	vq_write_iov(&v->chain, at, HEADER, HEADER, &total);
 	vq_skip_write(&v->chain, HEADER);
 	if (!vq_writable(&v->chain)) {
 		vq_complete(&v->dev.vq[QUEUE_RX], v->chain.head, 0); /* useless for data */
 		return true;
 	}
-	return c->type == VIRTIO_VSOCK_TYPE_STREAM ? pull_stream(v, c, at) : pull_message(v, c, at);
+	if (c->type != VIRTIO_VSOCK_TYPE_STREAM)
+		return pull_message(v, c, at);
+	return pull_stream(v, c, at, max < PACKET_MAX ? max : PACKET_MAX);
 }
 
 void stage_put(struct vsock *v)

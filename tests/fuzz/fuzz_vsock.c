@@ -18,7 +18,7 @@ enum { RX, TX };
 
 #define PEERS 12
 #define HEADER sizeof(struct virtio_vsock_hdr)
-#define EPHEMERAL (1u << 30)
+#define EPHEMERAL 0x60000000u
 #define PENDING_MAX \
 	(VSOCK_BUFFERS_LARGE * VSOCK_BUFFER_LARGE + VSOCK_CONNS_MAX * VSOCK_BUFFER_SMALL)
 #define REST_MAX 5000
@@ -47,7 +47,9 @@ static struct vdev *create(struct fuzz *f)
 	for (unsigned i = 0; i < PEERS; i++)
 		peer[i] = -1;
 	nknown = opened = asked = 0;
-	return vsock_create(&f->d.mem, &f->d.host, VSOCK_GUEST_CID);
+	struct vsock_resources res = {.guest_cid = VSOCK_GUEST_CID, .vmm_bell_fd = -1};
+
+	return vsock_create(&f->d.mem, &f->d.host, &res);
 }
 
 /* A connected pair; one end becomes a peer, in the place of an older one. */
@@ -82,9 +84,8 @@ static void answer(struct fuzz *f)
 	if (fuzz_rare(f))
 		msg.id ^= fuzz_u16(f);
 	if (fuzz_rare(f))
-		vsock_reply(f->d.dev, msg.id, -111, -1);
-	else
-		vsock_reply(f->d.dev, msg.id, 0, host_socket(f, (uint16_t)msg.type));
+		msg.status = -111;
+	vsock_reply(f->d.dev, &msg, msg.status ? -1 : host_socket(f, (uint16_t)msg.type));
 }
 
 static void host_connects(struct fuzz *f, uint8_t how)
@@ -92,7 +93,10 @@ static void host_connects(struct fuzz *f, uint8_t how)
 	uint16_t type = (how & 1) + 1;
 	int fd = host_socket(f, type);
 
-	if (vsock_open(f->d.dev, fd, how >> 1 & 3, type, how & 8, 0))
+	struct exo_vmm_vsock m = {
+		.port = how >> 1 & 3, .type = type, .flags = how & 8 ? EXO_VSOCK_SAY_OK : 0};
+
+	if (vsock_open(f->d.dev, fd, &m))
 		close(fd);
 	else
 		know(how >> 1 & 3, EPHEMERAL + opened++, type, true);

@@ -3,6 +3,8 @@
  */
 #include "drv.h"
 
+#include "clock.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <linux/virtio_config.h>
@@ -11,18 +13,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
+#include <unistd.h>
 
 #define PAGE 4096u
 #define NO_NEXT 0xffffu
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 /* ---- the device's host ------------------------------------------------------- */
 
@@ -85,6 +79,111 @@ static void host_event(void *opaque, struct vdev *dev, const void *msg, size_t l
 	memcpy(e->bytes, msg, len);
 }
 
+/* ---- shared memory and doorbells ---------------------------------------------- */
+
+static int host_map(void *opaque, struct vdev *dev, int fd, uint64_t bytes, unsigned flags,
+		    void **host, uint64_t *offset)
+{
+	bool guest = flags & VDEV_MAP_GUEST;
+	struct drv *d = opaque;
+	struct drv_map *m = d->maps;
+	struct stat st;
+
+	if (fstat(fd, &st) || (uint64_t)st.st_size != bytes)
+		return -EINVAL;
+	while (m < d->maps + DRV_MAPS && m->host)
+		m++;
+	if (m == d->maps + DRV_MAPS ||
+	    (guest && d->window_bytes && d->window_used + bytes > d->window_bytes))
+		return -ENOSPC;
+	m->host = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (m->host == MAP_FAILED) {
+		m->host = NULL;
+		return -errno;
+	}
+	m->bytes = bytes;
+	m->offset = guest ? d->next_offset += 1 << 20 : 0;
+	d->window_used += guest ? bytes : 0;
+	d->nmaps++;
+	*host = m->host;
+	*offset = m->offset;
+	return 0;
+}
+
+static void host_unmap(void *opaque, struct vdev *dev, void *host, uint64_t bytes)
+{
+	struct drv *d = opaque;
+	struct drv_map *m = d->maps;
+
+	while (m < d->maps + DRV_MAPS && m->host != host)
+		m++;
+	assert(m < d->maps + DRV_MAPS && m->bytes == bytes);
+	munmap(host, bytes);
+	d->window_used -= m->offset ? bytes : 0;
+	m->host = NULL;
+	d->nmaps--;
+}
+
+static int host_bell(void *opaque, struct vdev *dev, int fd, uint32_t key, uint32_t *value)
+{
+	struct drv *d = opaque;
+	struct drv_bell *b = d->bell;
+
+	while (b < d->bell + DRV_BELLS && (!b->count || b->key != key))
+		b++;
+	if (b < d->bell + DRV_BELLS) {
+		close(fd);
+	} else {
+		for (b = d->bell; b < d->bell + DRV_BELLS && b->count; b++)
+			;
+		if (b == d->bell + DRV_BELLS) {
+			close(fd);
+			return -ENOSPC;
+		}
+		*b = (struct drv_bell){.fd = fd, .key = key};
+	}
+	b->count++;
+	*value = (uint32_t)(b - d->bell) + 1;
+	return 0;
+}
+
+static void host_unbell(void *opaque, struct vdev *dev, uint32_t value, bool now)
+{
+	struct drv *d = opaque;
+	struct drv_bell *b = &d->bell[value - 1];
+
+	assert(value && value <= DRV_BELLS && b->count);
+	d->unbells_now += now;
+	if (!--b->count)
+		close(b->fd);
+}
+
+void *drv_shm(const struct drv *d, uint64_t offset)
+{
+	for (unsigned i = 0; i < DRV_MAPS; i++) {
+		if (d->maps[i].host && offset && d->maps[i].offset == offset)
+			return d->maps[i].host;
+	}
+	return NULL;
+}
+
+void drv_ring(struct drv *d, uint32_t value)
+{
+	uint64_t one = 1;
+
+	if (value && value <= DRV_BELLS && d->bell[value - 1].count)
+		assert(write(d->bell[value - 1].fd, &one, sizeof(one)) > 0);
+}
+
+unsigned drv_bells(const struct drv *d)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < DRV_BELLS; i++)
+		n += d->bell[i].count != 0;
+	return n;
+}
+
 static void transport_notify_queue(void *opaque, struct vdev *dev, unsigned q)
 {
 	struct drv *d = opaque;
@@ -111,7 +210,7 @@ const struct drv_watch *drv_watch_of(const struct drv *d, int fd)
 
 static int wait_ms(const struct drv *d, int timeout_ms)
 {
-	uint64_t now = now_ns();
+	uint64_t now = clock_now_ns();
 	uint64_t left;
 
 	if (!d->timer_ns)
@@ -144,7 +243,7 @@ unsigned drv_pump(struct drv *d, int timeout_ms)
 			calls++;
 		}
 	}
-	if (d->timer_ns && now_ns() >= d->timer_ns) {
+	if (d->timer_ns && clock_now_ns() >= d->timer_ns) {
 		drv_fire_timer(d);
 		calls++;
 	}
@@ -193,6 +292,10 @@ static void forget(struct drv *d)
 	memset(d->notified, 0, sizeof(d->notified));
 	for (unsigned i = 0; i < DRV_WATCHES; i++)
 		d->watch[i].fd = -1;
+	memset(d->maps, 0, sizeof(d->maps));
+	memset(d->bell, 0, sizeof(d->bell));
+	d->nmaps = d->unbells_now = 0;
+	d->window_used = d->window_bytes = d->next_offset = 0;
 }
 
 void drv_init_sized(struct drv *d, size_t low_bytes, size_t high_bytes)
@@ -206,7 +309,11 @@ void drv_init_sized(struct drv *d, size_t low_bytes, size_t high_bytes)
 				     .watch = host_watch,
 				     .unwatch = host_unwatch,
 				     .timer = host_timer,
-				     .event = host_event};
+				     .event = host_event,
+				     .map = host_map,
+				     .unmap = host_unmap,
+				     .bell = host_bell,
+				     .unbell = host_unbell};
 	d->transport = (struct vdev_transport){.opaque = d,
 					       .notify_queue = transport_notify_queue,
 					       .notify_config = transport_notify_config};
@@ -469,10 +576,10 @@ bool drv_used(struct drv *d, unsigned q, uint32_t *id, uint32_t *len)
 
 bool drv_wait_used(struct drv *d, unsigned q, uint32_t *id, uint32_t *len)
 {
-	uint64_t end = now_ns() + 2000000000ull;
+	uint64_t end = clock_now_ns() + 2000000000ull;
 
 	while (!drv_used(d, q, id, len)) {
-		if (now_ns() >= end)
+		if (clock_now_ns() >= end)
 			return false;
 		drv_pump(d, 10);
 	}

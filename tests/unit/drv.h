@@ -23,6 +23,8 @@
 
 #define DRV_WATCHES 64
 #define DRV_EVENTS 64
+#define DRV_MAPS 320
+#define DRV_BELLS 16
 
 struct drv_queue {
 	uint16_t size; /* 0: not set up */
@@ -38,6 +40,17 @@ struct drv_watch {
 	int fd; /* -1: free */
 	uint32_t events;
 	uint64_t token;
+};
+
+/* Shared memory that the device has mapped; in the guest's region: offset is not 0. */
+struct drv_map {
+	void *host; /* NULL: free */
+	uint64_t bytes, offset;
+};
+
+struct drv_bell {
+	int fd; /* -1: free */
+	uint32_t key, count;
 };
 
 struct drv_event {
@@ -62,6 +75,14 @@ struct drv {
 	unsigned config_notified;
 	struct drv_event event[DRV_EVENTS]; /* upward messages, oldest first */
 	unsigned nevents;
+
+	/* Shared memory and doorbells; the value of a doorbell is its index + 1. */
+	struct drv_map maps[DRV_MAPS];
+	struct drv_bell bell[DRV_BELLS];
+	unsigned nmaps;
+	unsigned unbells_now;  /* doorbells taken away at once */
+	uint64_t window_bytes; /* of the region; 0: unlimited */
+	uint64_t window_used, next_offset;
 };
 
 struct drv_buf {
@@ -127,6 +148,12 @@ uint16_t drv_send(struct drv *d, unsigned q, const void *data, uint32_t len);
 uint16_t drv_post(struct drv *d, unsigned q, uint32_t len, gpa_t *gpa);
 
 /* ---- the host's side ---------------------------------------------------- */
+
+/* What the guest finds at an offset of its region; NULL: nothing. */
+void *drv_shm(const struct drv *d, uint64_t offset);
+/* The guest writes the value to its doorbell. */
+void drv_ring(struct drv *d, uint32_t value);
+unsigned drv_bells(const struct drv *d); /* doorbells that are counted */
 
 /* The watch on fd, or NULL. */
 const struct drv_watch *drv_watch_of(const struct drv *d, int fd);

@@ -45,7 +45,7 @@ static int open_to_guest(struct vsock_rig *r, uint16_t type, bool say_ok)
 
 	ck_assert_int_eq(socketpair(AF_UNIX, type == STREAM ? SOCK_STREAM : SOCK_SEQPACKET, 0, fds),
 			 0);
-	ck_assert_int_eq(vsock_open(r->d.dev, fds[0], 80, type, say_ok, 1), 0);
+	ck_assert_int_eq(vsock_rig_open(r, fds[0], 80, type, say_ok), 0);
 	return fds[1];
 }
 
@@ -145,7 +145,7 @@ START_TEST(test_refused)
 
 	vsock_rig_init(&r, 8, 4096);
 	vsock_rig_send(&r, STREAM, VIRTIO_VSOCK_OP_REQUEST, 0, NULL, 0);
-	vsock_reply(r.d.dev, vsock_rig_asked(&r), -ECONNREFUSED, -1);
+	vsock_rig_reply(&r, vsock_rig_asked(&r), -ECONNREFUSED, -1);
 	vsock_rig_expect(&r, VIRTIO_VSOCK_OP_RST);
 	ck_assert_uint_eq(r.h.dst_port, GUEST_PORT);
 	fd = open_to_guest(&r, SEQPACKET, true);
@@ -154,7 +154,7 @@ START_TEST(test_refused)
 	vsock_rig_expect_eof(fd);
 	close(fd);
 	vsock_rig_expect_quiet(&r);
-	ck_assert_int_eq(vsock_open(r.d.dev, 0, 1, 3, false, 0), -EINVAL);
+	ck_assert_int_eq(vsock_rig_open(&r, 0, 1, 3, false), -EINVAL);
 	vsock_rig_finish(&r);
 }
 END_TEST
@@ -191,7 +191,7 @@ START_TEST(test_no_seqpacket)
 	vsock_rig_expect_eof(early);
 	close(early);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds), 0);
-	ck_assert_int_eq(vsock_open(r.d.dev, fds[0], 80, SEQPACKET, true, 1), -EPROTONOSUPPORT);
+	ck_assert_int_eq(vsock_rig_open(&r, fds[0], 80, SEQPACKET, true), -EPROTONOSUPPORT);
 	close(fds[0]);
 	close(fds[1]);
 	vsock_rig_finish(&r);
@@ -223,7 +223,7 @@ START_TEST(test_timeouts)
 	ck_assert_uint_eq(r.d.timer_ns, 0);
 	/* An answer that comes too late. */
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, late), 0);
-	vsock_reply(r.d.dev, id, 0, late[0]);
+	vsock_rig_reply(&r, id, 0, late[0]);
 	vsock_rig_expect_eof(late[1]);
 	close(late[1]);
 	vsock_rig_expect_quiet(&r);

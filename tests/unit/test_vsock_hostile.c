@@ -128,7 +128,7 @@ START_TEST(test_h19_budget)
 	for (unsigned i = 0; i < 40; i++) {
 		ck_assert(packet(&r, i, STREAM, VIRTIO_VSOCK_OP_REQUEST));
 		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-		vsock_reply(r.d.dev, vsock_rig_asked(&r), 0, fds[0]);
+		vsock_rig_reply(&r, vsock_rig_asked(&r), 0, fds[0]);
 		vsock_rig_expect(&r, VIRTIO_VSOCK_OP_RESPONSE);
 		total += r.h.buf_alloc;
 	}
@@ -223,7 +223,7 @@ START_TEST(test_h20_too_early)
 		packet(&r, GUEST_PORT, STREAM, op[i]);
 		vsock_rig_expect(&r, VIRTIO_VSOCK_OP_RST);
 		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-		vsock_reply(r.d.dev, id, 0, fds[0]);
+		vsock_rig_reply(&r, id, 0, fds[0]);
 		ck_assert_int_eq(read(fds[1], &(char){0}, 1), 0);
 		close(fds[1]);
 	}
@@ -303,10 +303,11 @@ END_TEST
 /* Connection requests nobody answers, and no buffers for our answers. */
 START_TEST(test_h21_connects)
 {
-	unsigned fds = vsock_rig_fds(), rsts = 0;
+	unsigned fds, rsts = 0;
 	struct vsock_rig r;
 
 	vsock_rig_init(&r, 0, 4096);
+	fds = vsock_rig_fds();
 	for (uint32_t i = 0; i < 2000; i++)
 		ck_assert(packet(&r, i, STREAM, VIRTIO_VSOCK_OP_REQUEST));
 	ck_assert_uint_eq(vsock_rig_fds(), fds);
@@ -352,15 +353,16 @@ END_TEST
 /* Opening and closing, over and over, without reading an answer. */
 START_TEST(test_h21_churn)
 {
-	unsigned fds = vsock_rig_fds();
 	struct vsock_rig r;
+	unsigned fds;
 	int pair[2];
 
 	vsock_rig_init(&r, 0, 4096);
+	fds = vsock_rig_fds();
 	for (uint32_t i = 0; i < 1000; i++) {
 		ck_assert(packet(&r, i, STREAM, VIRTIO_VSOCK_OP_REQUEST));
 		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-		vsock_reply(r.d.dev, vsock_rig_asked(&r), 0, pair[0]);
+		vsock_rig_reply(&r, vsock_rig_asked(&r), 0, pair[0]);
 		if (i & 1)
 			close(pair[1]);
 		ck_assert(packet(&r, i, STREAM, i & 2 ? VIRTIO_VSOCK_OP_RST : 77));
@@ -421,7 +423,7 @@ START_TEST(test_h21_watches_run_out)
 		ck_assert(packet(&r, i, STREAM, VIRTIO_VSOCK_OP_REQUEST));
 		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 		peer[i] = pair[1];
-		vsock_reply(r.d.dev, vsock_rig_asked(&r), 0, pair[0]);
+		vsock_rig_reply(&r, vsock_rig_asked(&r), 0, pair[0]);
 		ck_assert(vsock_rig_recv(&r));
 		responses += r.h.op == VIRTIO_VSOCK_OP_RESPONSE;
 		rsts += r.h.op == VIRTIO_VSOCK_OP_RST;

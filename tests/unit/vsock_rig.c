@@ -5,27 +5,35 @@
 
 #include <check.h>
 #include <dirent.h>
-#include <exo/vmm.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define TX_BYTES (65536u + 64)
 
-void vsock_rig_make(struct vsock_rig *r)
+void vsock_rig_make_for(struct vsock_rig *r, bool direct)
 {
+	struct vsock_resources res = {.guest_cid = VSOCK_GUEST_CID, .direct = direct};
 	struct vdev *dev;
 
 	memset(r, 0, sizeof(*r));
 	drv_init(&r->d);
-	dev = vsock_create(&r->d.mem, &r->d.host, VSOCK_GUEST_CID);
+	r->bell_fd = res.vmm_bell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	ck_assert_int_ge(r->bell_fd, 0);
+	dev = vsock_create(&r->d.mem, &r->d.host, &res);
 	ck_assert_ptr_nonnull(dev);
 	drv_attach(&r->d, dev);
 	r->d.queue_size = 256;
 	r->buf_alloc = 1u << 20;
 	r->src_cid = VSOCK_GUEST_CID;
 	r->dst_cid = 2;
+}
+
+void vsock_rig_make(struct vsock_rig *r)
+{
+	vsock_rig_make_for(r, false);
 }
 
 static void post(struct vsock_rig *r, gpa_t gpa)
@@ -59,6 +67,7 @@ void vsock_rig_init(struct vsock_rig *r, unsigned buffers, uint32_t bytes)
 void vsock_rig_finish(struct vsock_rig *r)
 {
 	drv_finish(&r->d);
+	close(r->bell_fd);
 }
 
 bool vsock_rig_offer(struct vsock_rig *r, const struct virtio_vsock_hdr *h, const void *data,
@@ -148,7 +157,7 @@ void vsock_rig_expect_eof(int fd)
 	ck_assert_int_eq(recv(fd, &c, 1, MSG_DONTWAIT), 0);
 }
 
-uint32_t vsock_rig_asked(struct vsock_rig *r)
+struct exo_vmm_vsock vsock_rig_request(struct vsock_rig *r)
 {
 	struct exo_vmm_vsock msg;
 	struct drv_event e;
@@ -160,7 +169,27 @@ uint32_t vsock_rig_asked(struct vsock_rig *r)
 	ck_assert_uint_eq(msg.h.type, EXO_VMM_VSOCK_REQUEST);
 	ck_assert_uint_eq(msg.h.size, sizeof(msg));
 	ck_assert_uint_eq(msg.port, HOST_PORT);
-	return msg.id;
+	return msg;
+}
+
+uint32_t vsock_rig_asked(struct vsock_rig *r)
+{
+	return vsock_rig_request(r).id;
+}
+
+int vsock_rig_open(struct vsock_rig *r, int fd, uint32_t port, uint16_t type, bool say_ok)
+{
+	struct exo_vmm_vsock m = {
+		.port = port, .type = type, .flags = say_ok ? EXO_VSOCK_SAY_OK : 0};
+
+	return vsock_open(r->d.dev, fd, &m);
+}
+
+void vsock_rig_reply(struct vsock_rig *r, uint32_t id, int status, int fd)
+{
+	struct exo_vmm_vsock m = {.id = id, .status = status};
+
+	vsock_reply(r->d.dev, &m, fd);
 }
 
 int vsock_rig_connect(struct vsock_rig *r, uint16_t type)
@@ -170,7 +199,7 @@ int vsock_rig_connect(struct vsock_rig *r, uint16_t type)
 	vsock_rig_send(r, type, VIRTIO_VSOCK_OP_REQUEST, 0, NULL, 0);
 	ck_assert_int_eq(socketpair(AF_UNIX, type == STREAM ? SOCK_STREAM : SOCK_SEQPACKET, 0, fds),
 			 0);
-	vsock_reply(r->d.dev, vsock_rig_asked(r), 0, fds[0]);
+	vsock_rig_reply(r, vsock_rig_asked(r), 0, fds[0]);
 	vsock_rig_expect(r, VIRTIO_VSOCK_OP_RESPONSE);
 	ck_assert_uint_eq(r->h.type, type);
 	ck_assert_uint_eq(r->h.src_port, HOST_PORT);

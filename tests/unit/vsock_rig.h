@@ -19,6 +19,7 @@ struct vsock_rig {
 	gpa_t rx_gpa[256]; /* buffer of each rx head */
 	uint32_t rx_bytes;
 	gpa_t tx_gpa;
+	int bell_fd; /* by which rings' other ends wake the device */
 	/* What the next packets say; by default a generous, truthful guest. */
 	uint32_t buf_alloc, fwd_cnt;
 	uint64_t src_cid, dst_cid;
@@ -30,6 +31,7 @@ struct vsock_rig {
 /* A started device with `buffers` rx buffers of `bytes` each. */
 void vsock_rig_init(struct vsock_rig *r, unsigned buffers, uint32_t bytes);
 void vsock_rig_make(struct vsock_rig *r); /* only the device */
+void vsock_rig_make_for(struct vsock_rig *r, bool direct);
 void vsock_rig_start(struct vsock_rig *r, unsigned buffers, uint32_t bytes);
 void vsock_rig_finish(struct vsock_rig *r);
 /* More rx buffers. */
@@ -53,8 +55,12 @@ void vsock_rig_expect_eof(int fd);
 
 /* The guest connects; the other end of the accepted host socket. */
 int vsock_rig_connect(struct vsock_rig *r, uint16_t type);
-/* The owner's id of the request that the guest just made. */
+/* The request that the guest just made, as the owner sees it; its id. */
+struct exo_vmm_vsock vsock_rig_request(struct vsock_rig *r);
 uint32_t vsock_rig_asked(struct vsock_rig *r);
+/* The owner's functions, for connections without a number. */
+int vsock_rig_open(struct vsock_rig *r, int fd, uint32_t port, uint16_t type, bool say_ok);
+void vsock_rig_reply(struct vsock_rig *r, uint32_t id, int status, int fd);
 
 /* Open file descriptors of this process. */
 unsigned vsock_rig_fds(void);
