@@ -21,7 +21,7 @@
 #define PAGE 4096u
 #define LOW_RAM_TOP 0xa0000ull /* where a PC's RAM stops before the legacy hole */
 #define ONE_MIB 0x100000ull
-#define MEMMAP_MAX 4
+#define MEMMAP_MAX 5
 
 /* Boot data are handed out from here, one after the other. */
 struct area {
@@ -275,14 +275,18 @@ static int put_block(struct boot *b, struct pvh_module *mod)
 /* ---- memory map ------------------------------------------------------------ */
 
 /* Returns the number of entries, at most MEMMAP_MAX. */
-static unsigned memmap_fill(struct pvh_memmap map[MEMMAP_MAX], uint64_t ram_bytes)
+static unsigned memmap_fill(struct pvh_memmap map[MEMMAP_MAX], const struct boot_config *bc)
 {
+	uint64_t ram_bytes = bc->ram_bytes;
 	uint64_t low = ram_bytes < EXO_LOW_RAM_END ? ram_bytes : EXO_LOW_RAM_END;
 	unsigned n = 0;
 
 	map[n++] = (struct pvh_memmap){0, LOW_RAM_TOP, PVH_MEM_RAM, 0};
 	map[n++] = (struct pvh_memmap){EXO_ACPI_GPA, EXO_ACPI_SIZE, PVH_MEM_ACPI, 0};
 	map[n++] = (struct pvh_memmap){ONE_MIB, low - ONE_MIB, PVH_MEM_RAM, 0};
+	if (bc->window_bytes)
+		map[n++] =
+			(struct pvh_memmap){EXO_WINDOW_GPA, bc->window_bytes, PVH_MEM_RESERVED, 0};
 	if (ram_bytes > low)
 		map[n++] = (struct pvh_memmap){EXO_HIGH_RAM_BASE, ram_bytes - low, PVH_MEM_RAM, 0};
 	return n;
@@ -321,7 +325,7 @@ static int put_modules(struct boot *b, struct pvh_start_info *si)
 static int write_pvh(struct boot *b, struct boot_entry *entry)
 {
 	struct pvh_memmap map[MEMMAP_MAX];
-	unsigned n = memmap_fill(map, b->bc->ram_bytes);
+	unsigned n = memmap_fill(map, b->bc);
 	struct pvh_start_info *si = area_take(&b->area, sizeof(*si), 8, &entry->rbx);
 	gpa_t gpa;
 	void *to = area_take(&b->area, n * sizeof(map[0]), 8, &gpa);
@@ -388,7 +392,7 @@ static int write_linux(struct boot *b, struct boot_entry *entry)
 	bp->hdr.ramdisk_image = (uint32_t)b->initrd;
 	bp->hdr.ramdisk_size = (uint32_t)b->initrd_bytes;
 	bp->acpi_rsdp_addr = b->rsdp;
-	bp->e820_entries = (uint8_t)memmap_fill(map, b->bc->ram_bytes);
+	bp->e820_entries = (uint8_t)memmap_fill(map, b->bc);
 	for (unsigned i = 0; i < bp->e820_entries; i++)
 		bp->e820_table[i] = (struct boot_e820_entry){map[i].addr, map[i].size, map[i].type};
 	return 0;

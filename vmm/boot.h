@@ -16,6 +16,7 @@ struct boot_config {
 	const struct gmem *mem;    /* RAM from 0, and from EXO_HIGH_RAM_BASE beyond 3 GiB */
 	const struct image *image; /* loaded, see load.h */
 	uint64_t ram_bytes;
+	uint64_t window_bytes; /* of the shared memory region at EXO_WINDOW_GPA; 0: none */
 	unsigned cpus;
 	const struct exo_boot_device *device; /* in slot order; copied */
 	unsigned ndevices;

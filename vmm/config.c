@@ -10,7 +10,8 @@
 
 #define FLAGS \
 	(EXO_VMM_HUGEPAGES | EXO_VMM_PREFAULT | EXO_VMM_VSOCK | EXO_VMM_RNG | EXO_VMM_OUTLIVE | \
-	 EXO_VMM_TIMINGS)
+	 EXO_VMM_TIMINGS | EXO_VMM_CHANNELS_OK)
+#define WINDOW_ALIGN (2u << 20)
 #define BOOT_FLAGS (EXO_BOOT_TTY_IN | EXO_BOOT_TTY_OUT | EXO_BOOT_TTY_ERR | EXO_BOOT_STDIN_NULL)
 
 /* Hands out each fd of the message once. */
@@ -52,8 +53,26 @@ static const char *check_disks(const struct exo_vmm_config *w)
 	return NULL;
 }
 
+/* With channels all of it is there, without them nothing. */
+static const char *check_channels(const struct exo_vmm_config *w)
+{
+	bool on = w->flags & EXO_VMM_CHANNELS_OK;
+
+	if (on != (w->guest_bell_fd != EXO_VMM_NO_FD) || on != (w->vmm_bell_fd != EXO_VMM_NO_FD) ||
+	    on != (w->window_bytes != 0))
+		return "configuration: channels";
+	if (on && (!(w->flags & EXO_VMM_VSOCK) || w->window_bytes > EXO_WINDOW_MAX ||
+		   w->window_bytes % WINDOW_ALIGN))
+		return "configuration: channels";
+	if (w->listen_fd != EXO_VMM_NO_FD && !(w->flags & EXO_VMM_OUTLIVE))
+		return "configuration: a socket to listen on";
+	return NULL;
+}
+
 static const char *check(const struct exo_vmm_config *w, size_t len, unsigned nfds)
 {
+	const char *why;
+
 	if (len != sizeof(*w) || w->h.magic != EXO_VMM_MAGIC || w->h.type != EXO_VMM_CONFIG ||
 	    w->h.size != len || w->h.nfds != nfds)
 		return "configuration: not one of ours";
@@ -70,7 +89,8 @@ static const char *check(const struct exo_vmm_config *w, size_t len, unsigned nf
 		return "configuration: terminal size";
 	if (!terminated(w->name, sizeof(w->name)) || !terminated(w->cmdline, sizeof(w->cmdline)))
 		return "configuration: text without end";
-	return check_disks(w);
+	why = check_channels(w);
+	return why ? why : check_disks(w);
 }
 
 static const char *take_fds(struct config *c, const int *fds, unsigned nfds)
@@ -84,6 +104,9 @@ static const char *take_fds(struct config *c, const int *fds, unsigned nfds)
 	c->stdin_fd = spend(&purse, w->stdin_fd, true);
 	c->stdout_fd = spend(&purse, w->stdout_fd, true);
 	c->stderr_fd = spend(&purse, w->stderr_fd, true);
+	c->listen_fd = spend(&purse, w->listen_fd, true);
+	c->guest_bell_fd = spend(&purse, w->guest_bell_fd, true);
+	c->vmm_bell_fd = spend(&purse, w->vmm_bell_fd, true);
 	for (unsigned i = 0; i < EXO_VMM_DISKS_MAX; i++)
 		c->disk_fd[i] = i < w->ndisks ? spend(&purse, w->disk[i].fd, false) : -1;
 	if (purse.bad || purse.spent != (1u << nfds) - 1)

@@ -13,6 +13,8 @@ struct config {
 	struct exo_vmm_config wire;         /* its fd indices are spent */
 	int program_fd, initrd_fd, args_fd; /* initrd_fd -1: none */
 	int stdin_fd, stdout_fd, stderr_fd; /* -1: none */
+	int listen_fd;                      /* -1: none */
+	int guest_bell_fd, vmm_bell_fd;     /* with EXO_VMM_CHANNELS_OK, else -1 */
 	int disk_fd[EXO_VMM_DISKS_MAX];
 };
 

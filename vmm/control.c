@@ -3,55 +3,31 @@
 
 #include "console.h"
 #include "fdmsg.h"
+#include "link.h"
+#include "pause.h"
 #include "vm.h"
 #include "vsock.h"
 
 #include <errno.h>
+#include <exo/channel.h>
+#include <exo/ring.h>
+#include <linux/virtio_vsock.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
-static struct exo_vmm_header header(enum exo_vmm_type type, size_t size)
-{
-	return (struct exo_vmm_header){EXO_VMM_MAGIC, type, (uint32_t)size, 0};
-}
-
 /* ---- to the shell -------------------------------------------------------------- */
-
-static void say_started(struct vm *vm)
-{
-	struct exo_vmm_header started = header(EXO_VMM_STARTED, sizeof(started));
-
-	if (!vm->said_started)
-		(void)fdmsg_send(vm->sock_fd, &started, sizeof(started), NULL, 0);
-	vm->said_started = true;
-}
-
-void control_say_started(struct vm *vm)
-{
-	pthread_mutex_lock(&vm->send_lock);
-	say_started(vm);
-	pthread_mutex_unlock(&vm->send_lock);
-}
-
-static void send_message(struct vm *vm, const void *msg, size_t len)
-{
-	pthread_mutex_lock(&vm->send_lock);
-	say_started(vm);
-	(void)fdmsg_send(vm->sock_fd, msg, len, NULL, 0);
-	pthread_mutex_unlock(&vm->send_lock);
-}
 
 static void forward_ctl(struct vm *vm, const struct exo_ctl *ctl)
 {
-	struct exo_vmm_termios termios = {.h = header(EXO_VMM_TERMIOS, sizeof(termios))};
-	struct exo_vmm_header ready = header(EXO_VMM_READY, sizeof(ready));
+	struct exo_vmm_termios termios = {.h = link_header(EXO_VMM_TERMIOS, sizeof(termios))};
+	struct exo_vmm_header ready = link_header(EXO_VMM_READY, sizeof(ready));
 
 	if (ctl->type == EXO_CTL_TERMIOS) {
 		termios.flags = ctl->arg0 & (EXO_TTY_ECHO | EXO_TTY_CANON | EXO_TTY_ISIG);
-		send_message(vm, &termios, sizeof(termios));
+		link_send(vm, &termios, sizeof(termios));
 	} else if (ctl->type == EXO_CTL_READY) {
-		send_message(vm, &ready, sizeof(ready));
+		link_send(vm, &ready, sizeof(ready));
 	}
 }
 
@@ -60,7 +36,7 @@ void control_forward(struct vm *vm, bool from_console, const void *msg, size_t l
 	struct exo_ctl ctl;
 
 	if (!from_console) {
-		send_message(vm, msg, len);
+		link_send(vm, msg, len);
 	} else if (len == sizeof(ctl)) {
 		memcpy(&ctl, msg, sizeof(ctl));
 		forward_ctl(vm, &ctl);
@@ -70,7 +46,7 @@ void control_forward(struct vm *vm, bool from_console, const void *msg, size_t l
 static void send_stats(struct vm *vm)
 {
 	struct exo_vmm_stats stats = {
-		.h = header(EXO_VMM_STATS, sizeof(stats)),
+		.h = link_header(EXO_VMM_STATS, sizeof(stats)),
 		.wakeups = vm->loop.wakeups,
 		.ram_bytes = vm->ram.bytes,
 	};
@@ -78,82 +54,191 @@ static void send_stats(struct vm *vm)
 	for (unsigned i = 0; i < vm->cpus; i++)
 		stats.exits += vm->vcpu[i].exits;
 	devices_count(&vm->devices, &stats);
-	send_message(vm, &stats, sizeof(stats));
+	link_send(vm, &stats, sizeof(stats));
 }
 
 /* ---- from the shell --------------------------------------------------------------- */
+
+/* Of each message that may come: its size, and how many fds belong to it. */
+static const struct {
+	size_t size;
+	unsigned fds_min, fds_max;
+} form[] = {
+	[EXO_VMM_SIGNAL] = {sizeof(struct exo_vmm_signal), 0, 0},
+	[EXO_VMM_KILL] = {sizeof(struct exo_vmm_signal), 0, 0},
+	[EXO_VMM_WINCH] = {sizeof(struct exo_vmm_winch), 0, 0},
+	[EXO_VMM_VSOCK_OPEN] = {sizeof(struct exo_vmm_vsock), 1, 1},
+	[EXO_VMM_VSOCK_REPLY] = {sizeof(struct exo_vmm_vsock), 0, 1},
+	[EXO_VMM_STATS_REQUEST] = {sizeof(struct exo_vmm_header), 0, 0},
+	[EXO_VMM_CHANNEL] = {sizeof(struct exo_vmm_channel), 2, 2},
+	[EXO_VMM_CHANNEL_CLOSE] = {sizeof(struct exo_vmm_close), 0, 0},
+	[EXO_VMM_CHANNELS_REQUEST] = {sizeof(struct exo_vmm_header), 0, 0},
+	[EXO_VMM_MEM_MAP] = {sizeof(struct exo_vmm_mem), 1, 1},
+	[EXO_VMM_MEM_UNMAP] = {sizeof(struct exo_vmm_mem), 0, 0},
+	[EXO_VMM_PAUSE] = {sizeof(struct exo_vmm_signal), 0, 0},
+};
+
+#define FDS_MAX 2
 
 union message {
 	struct exo_vmm_header h;
 	struct exo_vmm_signal signal;
 	struct exo_vmm_winch winch;
 	struct exo_vmm_vsock vsock;
+	struct exo_vmm_channel channel;
+	struct exo_vmm_close close;
+	struct exo_vmm_mem mem;
 };
 
-static void open_vsock(struct vm *vm, const struct exo_vmm_vsock *m, int fd)
+/*
+ * The functions below carry out one message of the right form and return whether it is
+ * one that may come. If not, the fds are still the caller's.
+ */
+
+static bool obey_signal(struct vm *vm, const struct exo_vmm_signal *m)
 {
-	if (!vm->devices.vsock ||
-	    vsock_open(vm->devices.vsock, fd, m->port, m->type, m->flags & EXO_VSOCK_SAY_OK, m->id))
-		close(fd); /* which is how the other end hears of it */
+	if (m->h.type == EXO_VMM_KILL) {
+		vm_kill(vm, EXO_END_KILLED, m->signo & 127, "%s", "");
+		return true;
+	}
+	if (m->h.type == EXO_VMM_PAUSE) {
+		if (m->signo > 1)
+			return false;
+		pause_set(vm, m->signo);
+		return true;
+	}
+	if (!m->signo || m->signo > 63)
+		return false;
+	/* A program that doesn't listen can't have a handler either. */
+	if (!console_signal(vm->devices.console, m->signo))
+		vm_kill(vm, EXO_END_SIGNAL, m->signo, "%s", "");
+	return true;
 }
 
-static void reply_vsock(struct vm *vm, const struct exo_vmm_vsock *m, int fd)
+static bool obey_winch(struct vm *vm, const struct exo_vmm_winch *m)
 {
-	if (vm->devices.vsock)
-		vsock_reply(vm->devices.vsock, m->id, m->status, fd);
+	if (m->rows > UINT16_MAX || m->cols > UINT16_MAX)
+		return false;
+	console_winch(vm->devices.console, (uint16_t)m->rows, (uint16_t)m->cols);
+	return true;
+}
+
+static bool obey_vsock(struct vm *vm, const struct exo_vmm_vsock *m, int fd)
+{
+	struct vdev *dev = vm->devices.vsock;
+
+	if (m->reason >= EXO_REASONS)
+		return false;
+	if (m->h.type == EXO_VMM_VSOCK_OPEN) {
+		if (!dev || vsock_open(dev, fd, m))
+			close(fd); /* which is how the other end hears of it */
+		return true;
+	}
+	if ((fd >= 0) != (m->status == 0))
+		return false;
+	link_answered(vm, m->id);
+	if (dev)
+		vsock_reply(dev, m, fd);
 	else if (fd >= 0)
 		close(fd);
+	return true;
 }
 
-/* Carries out a message of the right size; false: it is not one that may come. */
-static bool obey(struct vm *vm, const union message *m, size_t len, int fd)
+static bool has_channels(const struct vm *vm)
 {
-	bool has_fd = fd >= 0;
+	return vm->config.wire.flags & EXO_VMM_CHANNELS_OK;
+}
 
+static bool obey_channel(struct vm *vm, const struct exo_vmm_channel *m, const int *fds)
+{
+	bool direct = m->flags & EXO_CHANNEL_DIRECT;
+
+	if (!has_channels(vm) || !m->conn || m->side != !m->request ||
+	    (m->type != VIRTIO_VSOCK_TYPE_STREAM && m->type != VIRTIO_VSOCK_TYPE_SEQPACKET) ||
+	    m->flags & ~EXO_CHANNEL_DIRECT || (direct && m->max_rate) ||
+	    m->ring_bytes < EXO_RING_BYTES_MIN || m->ring_bytes > EXO_RING_BYTES_MAX ||
+	    m->ring_bytes & (m->ring_bytes - 1))
+		return false;
+	if (m->request)
+		link_answered(vm, m->request);
+	/* What fails has its answer from there. */
+	(void)vsock_channel(vm->devices.vsock, m, fds[0], fds[1]);
+	return true;
+}
+
+static bool obey_close(struct vm *vm, const struct exo_vmm_close *m)
+{
+	if (!vm->devices.vsock || !m->conn || !m->reason || m->reason >= EXO_REASONS)
+		return false;
+	vsock_close_conn(vm->devices.vsock, m->conn, m->reason);
+	return true;
+}
+
+static bool obey_mem(struct vm *vm, const struct exo_vmm_mem *m, int fd)
+{
+	struct exo_vmm_mem answer = *m;
+
+	if (!has_channels(vm) || !m->mem || m->status || m->offset)
+		return false;
+	if (m->h.type == EXO_VMM_MEM_UNMAP) {
+		channels_mem_unmap(&vm->channels, m->mem);
+		return true;
+	}
+	if (!m->bytes || m->bytes % WINDOW_PAGE || m->flags & ~EXO_MEM_READ_ONLY)
+		return false;
+	answer.h = link_header(EXO_VMM_MEM_MAPPED, sizeof(answer));
+	channels_mem_map(&vm->channels, &answer, fd);
+	close(fd);
+	link_send(vm, &answer, sizeof(answer));
+	return true;
+}
+
+static bool obey(struct vm *vm, const union message *m, const int *fds)
+{
 	switch (m->h.type) {
 	case EXO_VMM_SIGNAL:
-		if (len != sizeof(m->signal) || has_fd || !m->signal.signo || m->signal.signo > 63)
-			return false;
-		/* A program that doesn't listen can't have a handler either. */
-		if (!console_signal(vm->devices.console, m->signal.signo))
-			vm_kill(vm, EXO_END_SIGNAL, m->signal.signo, "%s", "");
-		return true;
 	case EXO_VMM_KILL:
-		if (len != sizeof(m->signal) || has_fd)
-			return false;
-		vm_kill(vm, EXO_END_KILLED, m->signal.signo & 127, "%s", "");
-		return true;
+	case EXO_VMM_PAUSE:
+		return obey_signal(vm, &m->signal);
 	case EXO_VMM_WINCH:
-		if (len != sizeof(m->winch) || has_fd || m->winch.rows > UINT16_MAX ||
-		    m->winch.cols > UINT16_MAX)
-			return false;
-		console_winch(vm->devices.console, (uint16_t)m->winch.rows,
-			      (uint16_t)m->winch.cols);
-		return true;
+		return obey_winch(vm, &m->winch);
 	case EXO_VMM_VSOCK_OPEN:
-		if (len != sizeof(m->vsock) || !has_fd)
-			return false;
-		open_vsock(vm, &m->vsock, fd);
-		return true;
 	case EXO_VMM_VSOCK_REPLY:
-		if (len != sizeof(m->vsock) || has_fd != (m->vsock.status == 0))
-			return false;
-		reply_vsock(vm, &m->vsock, fd);
-		return true;
+		return obey_vsock(vm, &m->vsock, m->h.nfds ? fds[0] : -1);
 	case EXO_VMM_STATS_REQUEST:
-		if (len != sizeof(m->h) || has_fd)
-			return false;
 		send_stats(vm);
 		return true;
+	case EXO_VMM_CHANNEL:
+		return obey_channel(vm, &m->channel, fds);
+	case EXO_VMM_CHANNEL_CLOSE:
+		return obey_close(vm, &m->close);
+	case EXO_VMM_CHANNELS_REQUEST:
+		link_send_channels(vm);
+		return true;
+	case EXO_VMM_MEM_MAP:
+	case EXO_VMM_MEM_UNMAP:
+		return obey_mem(vm, &m->mem, m->h.nfds ? fds[0] : -1);
 	}
 	return false;
 }
 
+static bool well_formed(const struct exo_vmm_header *h, size_t len, unsigned nfds)
+{
+	if (len < sizeof(*h) || h->magic != EXO_VMM_MAGIC || h->size != len || h->nfds != nfds ||
+	    h->type >= sizeof(form) / sizeof(form[0]))
+		return false;
+	return len == form[h->type].size && nfds >= form[h->type].fds_min &&
+	       nfds <= form[h->type].fds_max;
+}
+
 static void hang_up(struct vm *vm)
 {
+	if (vm->config.wire.flags & EXO_VMM_OUTLIVE) {
+		link_lost(vm);
+		return;
+	}
 	loop_del(&vm->loop, vm->sock_fd);
-	if (!(vm->config.wire.flags & EXO_VMM_OUTLIVE))
-		vm_kill(vm, EXO_END_KILLED, SIGKILL, "the shell has gone");
+	vm_kill(vm, EXO_END_KILLED, SIGKILL, "the shell has gone");
 }
 
 void control_receive(void *opaque, int sock_fd, uint32_t events)
@@ -161,8 +246,8 @@ void control_receive(void *opaque, int sock_fd, uint32_t events)
 	struct vm *vm = opaque;
 	union message m;
 	unsigned nfds;
-	int fd = -1;
-	ssize_t n = fdmsg_recv(sock_fd, &m, sizeof(m), &fd, 1, &nfds);
+	int fds[FDS_MAX];
+	ssize_t n = fdmsg_recv(sock_fd, &m, sizeof(m), fds, FDS_MAX, &nfds);
 
 	if (n == -EAGAIN)
 		return;
@@ -170,11 +255,10 @@ void control_receive(void *opaque, int sock_fd, uint32_t events)
 		hang_up(vm);
 		return;
 	}
-	if (n < (ssize_t)sizeof(m.h) || m.h.magic != EXO_VMM_MAGIC || m.h.size != (size_t)n ||
-	    m.h.nfds != nfds || !obey(vm, &m, (size_t)n, nfds ? fd : -1)) {
-		if (n > 0 && nfds)
-			close(fd);
-		loop_del(&vm->loop, vm->sock_fd);
-		vm_kill(vm, EXO_END_KILLED, SIGKILL, "a message that is not one of ours");
-	}
+	if (n > 0 && well_formed(&m.h, (size_t)n, nfds) && obey(vm, &m, fds))
+		return;
+	while (nfds)
+		close(fds[--nfds]);
+	loop_del(&vm->loop, sock_fd);
+	vm_kill(vm, EXO_END_KILLED, SIGKILL, "a message that is not one of ours");
 }

@@ -14,9 +14,6 @@ struct vm;
 /* One message from the shell is there, or its hang-up. A loop_fn; opaque: the struct vm. */
 void control_receive(void *opaque, int fd, uint32_t events);
 
-/* Says EXO_VMM_STARTED unless that has been said: it comes before all else. Any thread. */
-void control_say_started(struct vm *vm);
-
 /*
  * A device's upward message, handed on to the shell. Any thread, the device's
  * lock is held. Limit: a message is dropped when the shell has not read for so

@@ -70,6 +70,37 @@ static void host_event(void *opaque, struct vdev *dev, const void *msg, size_t l
 	control_forward(d->vm, dev == d->console, msg, len);
 }
 
+/* ---- with channels ------------------------------------------------------------------ */
+
+static int host_map(void *opaque, struct vdev *dev, int fd, uint64_t bytes, unsigned flags,
+		    void **host, uint64_t *offset)
+{
+	struct devices *d = opaque;
+
+	return channels_map(&d->vm->channels, fd, bytes, flags, host, offset);
+}
+
+static void host_unmap(void *opaque, struct vdev *dev, void *host, uint64_t bytes)
+{
+	struct devices *d = opaque;
+
+	channels_unmap(&d->vm->channels, host, bytes);
+}
+
+static int host_bell(void *opaque, struct vdev *dev, int fd, uint32_t key, uint32_t *value)
+{
+	struct devices *d = opaque;
+
+	return channels_bell(&d->vm->channels, fd, key, value);
+}
+
+static void host_unbell(void *opaque, struct vdev *dev, uint32_t value, bool now)
+{
+	struct devices *d = opaque;
+
+	channels_unbell(&d->vm->channels, value, now);
+}
+
 /* ---- interrupts and doorbells ---------------------------------------------------- */
 
 static void on_interrupt(void *opaque, struct mmio *m)
@@ -112,7 +143,7 @@ static void promote(struct devices *d, struct mmio *m, unsigned q)
 		return;
 	*bell = (struct bell){m, q};
 	if (loop_add(&d->vm->loop, fd, EPOLLIN, on_bell, bell) == 0) {
-		if (kvm_add_doorbell(&d->vm->kvm, fd, d->boot[m->slot].gpa + 0x50, q) == 0) {
+		if (kvm_set_doorbell(&d->vm->kvm, fd, d->boot[m->slot].gpa + 0x50, q, true) == 0) {
 			d->nbells++;
 			return;
 		}
@@ -233,11 +264,28 @@ static int add_disk(struct devices *d, struct config *c, unsigned i)
 	return 0;
 }
 
-static int add_vsock(struct devices *d)
+static int add_vsock(struct devices *d, struct config *c)
 {
-	d->vsock = vsock_create(&d->vm->mem, &d->host, VSOCK_GUEST_CID);
+	struct vsock_resources res = {
+		.guest_cid = VSOCK_GUEST_CID,
+		.vmm_bell_fd = c->vmm_bell_fd,
+		.direct = c->wire.flags & EXO_VMM_CHANNELS_OK,
+	};
+
+	if (res.direct) {
+		d->host.map = host_map;
+		d->host.unmap = host_unmap;
+		d->host.bell = host_bell;
+		d->host.unbell = host_unbell;
+	}
+	d->vsock = vsock_create(&d->vm->mem, &d->host, &res);
 	if (!d->vsock)
 		return -errno;
+	if (res.direct) {
+		d->vsock->shm_base = EXO_WINDOW_GPA;
+		d->vsock->shm_bytes = c->wire.window_bytes;
+		channels_set_slot(&d->vm->channels, d->n);
+	}
 	put(d, d->vsock);
 	return 0;
 }
@@ -248,7 +296,13 @@ int devices_init(struct devices *d, struct vm *vm, const char **what)
 	int err;
 
 	d->vm = vm;
-	d->host = (struct vdev_host){d, host_watch, host_unwatch, host_timer, host_event};
+	d->host = (struct vdev_host){
+		.opaque = d,
+		.watch = host_watch,
+		.unwatch = host_unwatch,
+		.timer = host_timer,
+		.event = host_event,
+	};
 	timers_init(&d->timers, &vm->loop);
 	*what = "console";
 	err = add_console(d, c);
@@ -262,7 +316,7 @@ int devices_init(struct devices *d, struct vm *vm, const char **what)
 	}
 	if (!err && c->wire.flags & EXO_VMM_VSOCK) {
 		*what = "vsock";
-		err = add_vsock(d);
+		err = add_vsock(d, c);
 	}
 	return err;
 }

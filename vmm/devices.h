@@ -23,6 +23,8 @@ enum {
 	TIMER_WATCHDOG = EXO_MMIO_SLOTS,
 	TIMER_DOORBELLS, /* busy doorbells to promote */
 	TIMER_END,
+	TIMER_CHANNELS, /* channels.h */
+	TIMER_LINK,     /* link.h */
 };
 
 struct devices {

@@ -7,6 +7,7 @@
 #include "vm.h"
 
 #include <linux/kvm.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -30,6 +31,11 @@ static void say_where(const struct vcpu *v, char *text, size_t bytes)
 	snprintf(text, bytes, " in %s", name);
 }
 
+static bool in_window(const struct vm *vm, gpa_t gpa)
+{
+	return gpa - EXO_WINDOW_GPA < vm->channels.window.bytes;
+}
+
 static void handle_mmio(struct vcpu *v)
 {
 	struct kvm_run *run = v->run;
@@ -39,6 +45,9 @@ static void handle_mmio(struct vcpu *v)
 		       run->mmio.len))
 		return;
 	say_where(v, where, sizeof(where));
+	if (run->mmio.is_write && in_window(v->vm, run->mmio.phys_addr))
+		vm_end(v->vm, EXO_END_FAULT, SIGSEGV,
+		       "write to memory that it was granted to read%s", where);
 	vm_end(v->vm, EXO_END_HOLE, 0, "%s 0x%llx%s: neither memory nor device",
 	       run->mmio.is_write ? "write to" : "read of", (unsigned long long)run->mmio.phys_addr,
 	       where);
@@ -121,6 +130,30 @@ static void handle_system_event(struct vcpu *v)
 	if (v->run->system_event.type == KVM_SYSTEM_EVENT_RESET)
 		vm_end(v->vm, EXO_END_RESET, 0, "%s", "");
 	vm_end(v->vm, EXO_END_INTERNAL, 0, "KVM system event %u", v->run->system_event.type);
+}
+
+/* KVM_EXIT_MEMORY_FAULT of Linux 6.8, which says where; older headers lack it. */
+#define EXIT_MEMORY_FAULT 39
+
+struct memory_fault {
+	uint64_t flags, gpa, size;
+};
+
+_Noreturn void vcpu_handle_fault(struct vcpu *v)
+{
+	bool read_only = channels_read_only(&v->vm->channels);
+	char where[SYMBOLS_NAME_MAX + 8];
+	struct memory_fault fault;
+
+	if (read_only && v->run->exit_reason == EXIT_MEMORY_FAULT) {
+		memcpy(&fault, v->run->padding, sizeof(fault));
+		read_only = in_window(v->vm, fault.gpa);
+	}
+	if (!read_only)
+		vm_end(v->vm, EXO_END_HOST, 0, "the host has no memory left for the guest");
+	say_where(v, where, sizeof(where));
+	vm_end(v->vm, EXO_END_FAULT, SIGSEGV, "write to memory that it was granted to read%s",
+	       where);
 }
 
 void vcpu_handle_exit(struct vcpu *v)

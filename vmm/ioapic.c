@@ -32,7 +32,7 @@
 
 void ioapic_init(struct ioapic *io, const struct ioapic_ops *ops, void *opaque)
 {
-	*io = (struct ioapic){.ops = ops, .opaque = opaque};
+	*io = (struct ioapic){.ops = ops, .opaque = opaque, .wired = -1};
 	pthread_mutex_init(&io->lock, NULL);
 	for (unsigned i = 0; i < EXO_IOAPIC_PINS; i++)
 		io->entry[i] = ENTRY_MASKED;
@@ -63,6 +63,14 @@ static void send(struct ioapic *io, unsigned pin)
 	io->ops->send(io->opaque, pin, message_address(entry), message_data(entry));
 }
 
+static int tell_route(struct ioapic *io, unsigned pin)
+{
+	uint64_t entry = io->entry[pin];
+
+	return io->ops->route(io->opaque, pin, !(entry & ENTRY_MASKED), message_address(entry),
+			      message_data(entry));
+}
+
 static uint32_t read_word(const struct ioapic *io)
 {
 	unsigned word = io->index - INDEX_ENTRY;
@@ -89,7 +97,14 @@ static void write_word(struct ioapic *io, uint32_t value)
 		return;
 	uint64_t entry = (io->entry[pin] & ~(0xffffffffull << shift)) | (uint64_t)value << shift;
 
-	io->entry[pin] = entry & ENTRY_WRITABLE & ~ENTRY_READ_ONLY;
+	entry &= ENTRY_WRITABLE & ~ENTRY_READ_ONLY;
+	if ((int)pin == io->wired && entry != io->entry[pin]) {
+		io->entry[pin] = entry;
+		(void)tell_route(io, pin);
+		if (entry & ENTRY_MASKED)
+			io->kept |= 1u << pin;
+	}
+	io->entry[pin] = entry;
 	if (!(io->entry[pin] & ENTRY_MASKED) && io->kept & 1u << pin)
 		send(io, pin);
 }
@@ -135,6 +150,22 @@ void ioapic_raise(struct ioapic *io, unsigned pin)
 	else
 		send(io, pin);
 	pthread_mutex_unlock(&io->lock);
+}
+
+int ioapic_wire(struct ioapic *io, unsigned pin)
+{
+	int err;
+
+	assert(pin < EXO_IOAPIC_PINS);
+	pthread_mutex_lock(&io->lock);
+	err = tell_route(io, pin);
+	if (!err) {
+		io->wired = (int)pin;
+		if (io->entry[pin] & ENTRY_MASKED)
+			io->kept |= 1u << pin;
+	}
+	pthread_mutex_unlock(&io->lock);
+	return err;
 }
 
 bool ioapic_has_special(struct ioapic *io)

@@ -67,15 +67,39 @@ int kvm_signal_msi(const struct kvm *k, uint64_t address, uint32_t data)
 	return call(k->fd, KVM_SIGNAL_MSI, &msi);
 }
 
-int kvm_add_doorbell(const struct kvm *k, int fd, gpa_t gpa, uint32_t value)
+int kvm_set_doorbell(const struct kvm *k, int fd, gpa_t gpa, uint32_t value, bool on)
 {
 	struct kvm_ioeventfd bell = {
 		.datamatch = value,
 		.addr = gpa,
 		.len = 4,
 		.fd = fd,
-		.flags = KVM_IOEVENTFD_FLAG_DATAMATCH,
+		.flags = KVM_IOEVENTFD_FLAG_DATAMATCH | (on ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN),
 	};
 
 	return call(k->fd, KVM_IOEVENTFD, &bell);
+}
+
+int kvm_set_route(const struct kvm *k, unsigned gsi, bool on, uint64_t address, uint32_t data)
+{
+	union {
+		struct kvm_irq_routing table;
+		uint8_t bytes[sizeof(struct kvm_irq_routing) +
+			      sizeof(struct kvm_irq_routing_entry)];
+	} u = {.table.nr = on};
+	struct kvm_irq_routing_entry *e = u.table.entries;
+
+	e->gsi = gsi;
+	e->type = KVM_IRQ_ROUTING_MSI;
+	e->u.msi.address_lo = (uint32_t)address;
+	e->u.msi.address_hi = (uint32_t)(address >> 32);
+	e->u.msi.data = data;
+	return call(k->fd, KVM_SET_GSI_ROUTING, &u);
+}
+
+int kvm_add_irqfd(const struct kvm *k, int fd, unsigned gsi)
+{
+	struct kvm_irqfd line = {.fd = (uint32_t)fd, .gsi = gsi};
+
+	return call(k->fd, KVM_IRQFD, &line);
 }

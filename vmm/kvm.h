@@ -12,6 +12,7 @@
 #define KVM_H
 
 #include <exo/le.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct kvm {
@@ -29,7 +30,18 @@ int kvm_set_ram(const struct kvm *k, unsigned slot, gpa_t base, void *host, uint
 /* Sends a message to the local APICs. */
 int kvm_signal_msi(const struct kvm *k, uint64_t address, uint32_t data);
 
-/* A 32-bit write of `value` to gpa rings fd, without an exit. */
-int kvm_add_doorbell(const struct kvm *k, int fd, gpa_t gpa, uint32_t value);
+/*
+ * A 32-bit write of `value` to gpa rings fd, without an exit; or (on false) no
+ * longer: -ENOENT if it did not.
+ */
+int kvm_set_doorbell(const struct kvm *k, int fd, gpa_t gpa, uint32_t value, bool on);
+
+/*
+ * The message that interrupt line gsi sends, if `on`. Limit: the table has this line
+ * only; a line without an entry sends nothing.
+ */
+int kvm_set_route(const struct kvm *k, unsigned gsi, bool on, uint64_t address, uint32_t data);
+/* Ringing fd raises line gsi from now on. What rang before counts. */
+int kvm_add_irqfd(const struct kvm *k, int fd, unsigned gsi);
 
 #endif

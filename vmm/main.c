@@ -90,6 +90,9 @@ static int set_ram(void)
 
 		err = kvm_set_ram(&vm.kvm, i, r->base, r->host, r->size);
 	}
+	if (!err && vm.channels.vm)
+		err = kvm_set_ram(&vm.kvm, vm.mem.nregions, EXO_WINDOW_GPA, vm.channels.window.host,
+				  vm.channels.window.bytes);
 	return err;
 }
 
@@ -103,6 +106,8 @@ static void make_memory(void)
 	    ram_init(&vm.ram, &vm.mem, w->ram_bytes, w->flags & EXO_VMM_HUGEPAGES,
 		     w->flags & EXO_VMM_PREFAULT, why, sizeof(why)))
 		vm_end(&vm, EXO_END_CONFIG, 0, "%s", why);
+	if (w->flags & EXO_VMM_CHANNELS_OK)
+		must(channels_init(&vm.channels, &vm, w->window_bytes), "shared memory region");
 }
 
 static void load_program(void)
@@ -112,6 +117,7 @@ static void load_program(void)
 		.mem = &vm.mem,
 		.image = &vm.image,
 		.ram_bytes = w->ram_bytes,
+		.window_bytes = w->window_bytes,
 		.cpus = vm.cpus,
 		.device = vm.devices.boot,
 		.ndevices = vm.devices.n,
@@ -153,6 +159,9 @@ static void make_devices(void)
 		vm_end(&vm, EXO_END_HOST, 0, "%s: %s", what, strerror(-err));
 	must(fcntl(vm.sock_fd, F_SETFL, O_NONBLOCK) ? -errno : 0, "control socket");
 	must(loop_add(&vm.loop, vm.sock_fd, EPOLLIN, control_receive, &vm), "control socket");
+	if (vm.config.listen_fd >= 0)
+		must(fcntl(vm.config.listen_fd, F_SETFL, O_NONBLOCK) ? -errno : 0,
+		     "socket to listen on");
 	vm_stage(&vm, EXO_STAGE_DEVICES);
 }
 
@@ -161,6 +170,11 @@ static void make_devices(void)
 static void on_message(void *opaque, unsigned pin, uint64_t address, uint32_t data)
 {
 	(void)kvm_signal_msi(&vm.kvm, address, data); /* the guest's own choice where to */
+}
+
+static int on_route(void *opaque, unsigned pin, bool on, uint64_t address, uint32_t data)
+{
+	return kvm_set_route(&vm.kvm, pin, on, address, data);
 }
 
 static void on_end(void *opaque, enum exo_end reason, unsigned status, const char *detail)
@@ -184,6 +198,10 @@ static void on_timer(void *opaque)
 	}
 	if (due & 1u << TIMER_DOORBELLS)
 		devices_promote(&vm.devices);
+	if (due & 1u << TIMER_CHANNELS)
+		channels_timer(&vm.channels);
+	if (due & 1u << TIMER_LINK)
+		link_timer(&vm);
 	if (due & 1u << TIMER_WATCHDOG)
 		timers_set(&vm.devices.timers, TIMER_WATCHDOG, watchdog_poll(&vm, now));
 }
@@ -191,7 +209,7 @@ static void on_timer(void *opaque)
 /* All that does not depend on the configuration. */
 static void join_parts(void)
 {
-	static const struct ioapic_ops ioapic_ops = {.send = on_message};
+	static const struct ioapic_ops ioapic_ops = {.send = on_message, .route = on_route};
 	static const struct platform_ops platform_ops = {.end = on_end, .access = on_access};
 
 	must(loop_init(&vm.loop), "event loop");
@@ -214,10 +232,11 @@ static void join_parts(void)
  */
 static void *event_loop(void *opaque)
 {
+	vm.loop_thread = pthread_self();
 	must(sandbox_seal(SANDBOX_LOOP), "sandbox");
 	gate_open(&vm.sealed, 1);
 	gate_sleep(&vm.gate, VM_RUN);
-	control_say_started(&vm);
+	link_send_started(&vm);
 	timers_set(&vm.devices.timers, TIMER_WATCHDOG, watchdog_poll(&vm, vm_now_ns()));
 	for (;;) {
 		must(loop_run_once(&vm.loop), "event loop");

@@ -1,15 +1,16 @@
 /* virtio over MMIO; see mmio.h. */
 #include "mmio.h"
 
+#include "clock.h"
+
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
 #include <string.h>
-#include <time.h>
 
 #define MAGIC 0x74726976u /* "virt" */
 #define VERSION 2u
 #define VENDOR 0x454f5845u /* "EXOE" */
-#define NO_SHM 0xffffffffu /* length and base of a region that does not exist */
+#define NO_SHM UINT64_MAX  /* length and base of a region that does not exist (4.2.2) */
 
 static void raise(struct mmio *m, uint32_t cause)
 {
@@ -41,6 +42,23 @@ void mmio_init(struct mmio *m, struct vdev *dev, unsigned slot, const struct mmi
 	dev->transport = &m->transport;
 }
 
+static uint32_t shm_word(const struct mmio *m, uint64_t off)
+{
+	bool there = m->shm_sel == 0 && m->dev->shm_bytes;
+	uint64_t bytes = there ? m->dev->shm_bytes : NO_SHM;
+	uint64_t base = there ? m->dev->shm_base : NO_SHM;
+
+	switch (off) {
+	case VIRTIO_MMIO_SHM_LEN_LOW:
+		return (uint32_t)bytes;
+	case VIRTIO_MMIO_SHM_LEN_HIGH:
+		return (uint32_t)(bytes >> 32);
+	case VIRTIO_MMIO_SHM_BASE_LOW:
+		return (uint32_t)base;
+	}
+	return (uint32_t)(base >> 32);
+}
+
 static uint32_t read_register(struct mmio *m, uint64_t off)
 {
 	switch (off) {
@@ -66,7 +84,7 @@ static uint32_t read_register(struct mmio *m, uint64_t off)
 	case VIRTIO_MMIO_SHM_LEN_HIGH:
 	case VIRTIO_MMIO_SHM_BASE_LOW:
 	case VIRTIO_MMIO_SHM_BASE_HIGH:
-		return NO_SHM;
+		return shm_word(m, off);
 	case VIRTIO_MMIO_CONFIG_GENERATION:
 		return vdev_config_generation(m->dev);
 	}
@@ -75,15 +93,11 @@ static uint32_t read_register(struct mmio *m, uint64_t off)
 
 static void write_status(struct mmio *m, uint32_t value)
 {
-	struct timespec now;
-
 	vdev_set_status(m->dev, (uint8_t)value);
 	if (!(uint8_t)value)
 		m->interrupt_status = 0;
-	if (!(value & VIRTIO_CONFIG_S_DRIVER_OK) || m->driver_ok_ns)
-		return;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	m->driver_ok_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	if ((value & VIRTIO_CONFIG_S_DRIVER_OK) && !m->driver_ok_ns)
+		m->driver_ok_ns = clock_now_ns();
 }
 
 static void notify(struct mmio *m, uint32_t q)
@@ -108,6 +122,9 @@ static void write_register(struct mmio *m, uint64_t off, uint32_t value)
 		break;
 	case VIRTIO_MMIO_DRIVER_FEATURES_SEL:
 		m->driver_features_sel = value;
+		break;
+	case VIRTIO_MMIO_SHM_SEL:
+		m->shm_sel = value;
 		break;
 	case VIRTIO_MMIO_QUEUE_SEL:
 		m->queue_sel = value;

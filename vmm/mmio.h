@@ -4,7 +4,8 @@
  * width or value (hostile-guests H-14, H-18): control registers answer aligned
  * 32-bit accesses; anything else reads 0 and is dropped.
  *
- * Queue reset and shared memory regions are not offered.
+ * The device's shared memory region (2.10), if it has one, is region 0. Queue
+ * reset is not offered.
  *
  * Threads: registers from any vCPU thread; notifications from whoever runs the
  * device. The selectors are one word each, so guests that race with themselves
@@ -36,7 +37,7 @@ struct mmio {
 	unsigned slot;
 	struct vdev_transport transport;
 	_Atomic uint32_t interrupt_status;
-	_Atomic uint32_t device_features_sel, driver_features_sel, queue_sel;
+	_Atomic uint32_t device_features_sel, driver_features_sel, queue_sel, shm_sel;
 	_Atomic uint32_t kicks[VDEV_QUEUES_MAX];
 	_Atomic uint64_t interrupts;   /* statistics */
 	_Atomic uint64_t driver_ok_ns; /* CLOCK_MONOTONIC of the first DRIVER_OK, or 0 */

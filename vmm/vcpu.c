@@ -2,6 +2,7 @@
 #include "vcpu.h"
 
 #include "cpuid.h"
+#include "pause.h"
 #include "sandbox.h"
 #include "thread.h"
 #include "vm.h"
@@ -154,11 +155,12 @@ static void run_once(struct vcpu *v)
 	case EINTR:
 		__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 		watchdog_answer(v);
+		pause_wait(v->vm);
 		return;
 	case EAGAIN: /* a CPU that waits for its start was woken */
 		return;
 	case EFAULT:
-		vm_end(v->vm, EXO_END_HOST, 0, "the host has no memory left for the guest");
+		vcpu_handle_fault(v);
 	default:
 		vm_end(v->vm, EXO_END_HOST, 0, "KVM_RUN: %s", strerror(errno));
 	}

@@ -45,5 +45,7 @@ int vcpu_adjust(struct vm *vm);
 
 /* Carries out why KVM_RUN returned 0. Its own thread. See exits.c. */
 void vcpu_handle_exit(struct vcpu *v);
+/* KVM_RUN failed with EFAULT: memory that is the guest's could not be had. Ends the guest. */
+_Noreturn void vcpu_handle_fault(struct vcpu *v);
 
 #endif

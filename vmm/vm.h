@@ -12,11 +12,13 @@
 
 #include "boot.h"
 #include "bus.h"
+#include "channels.h"
 #include "config.h"
 #include "devices.h"
 #include "gate.h"
 #include "ioapic.h"
 #include "kvm.h"
+#include "link.h"
 #include "loop.h"
 #include "platform.h"
 #include "ram.h"
@@ -29,7 +31,7 @@ enum vm_phase {
 
 struct vm {
 	pid_t pid;
-	int sock_fd;
+	int sock_fd; /* the shell, or -1: nobody listens; see link.h */
 	struct kvm kvm;
 	struct config config;
 	struct image image;
@@ -40,16 +42,20 @@ struct vm {
 	struct ioapic ioapic;
 	struct platform platform;
 	struct devices devices;
+	struct channels channels;
 	struct loop loop;
 	unsigned cpus; /* 0 until the configuration is there */
 	struct vcpu vcpu[EXO_VMM_CPUS_MAX];
 	uint64_t tsc_hz, wall_ns, wall_tsc; /* of the first vCPU; 0: unknown */
 
+	pthread_t loop_thread;     /* the event loop's */
 	struct gate sealed;        /* 1: the event loop's thread is */
 	struct gate prepared;      /* how many vCPUs exist and have their first settings */
 	struct gate gate;          /* enum vm_phase, by the main thread */
-	pthread_mutex_t send_lock; /* one message at a time; guards said_started */
+	_Atomic unsigned paused;   /* 1: no vCPU runs the guest; also the futex; see pause.h */
+	pthread_mutex_t send_lock; /* one message at a time; guards said_started, sock_fd, link */
 	bool said_started;
+	struct link link;
 	_Atomic bool started; /* the vCPUs run */
 
 	/* The guest's end, see end.c. */

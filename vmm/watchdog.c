@@ -1,14 +1,13 @@
 /* Guests that halted for good; see watchdog.h. */
 #include "watchdog.h"
 
+#include "pause.h"
 #include "vm.h"
 
 #include <errno.h>
 #include <linux/kvm.h>
 #include <signal.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #define FIRST_NS 250000000u
 #define RFLAGS_IF 0x200u
@@ -38,14 +37,15 @@ uint64_t watchdog_poll(struct vm *vm, uint64_t now_ns)
 		vm->watch_ns = now_ns + (vm->watch_step_ns = FIRST_NS);
 	if (now_ns < vm->watch_ns)
 		return vm->watch_ns;
+	if (vm->paused) /* they can't answer, and can't be stuck */
+		return vm->watch_ns = now_ns + vm->watch_step_ns;
 	for (unsigned i = 0; i < vm->cpus; i++) {
 		struct vcpu *v = &vm->vcpu[i];
 
 		if (!v->tid)
 			continue;
 		v->asked = true;
-		__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-		(void)syscall(SYS_tgkill, vm->pid, v->tid, SIGUSR1);
+		pause_interrupt(vm, v);
 	}
 	vm->watch_ns = now_ns + vm->watch_step_ns;
 	vm->watch_step_ns *= 2;

@@ -33,6 +33,7 @@ STARTED, ENDED, TERMIOS, READY, REQUEST = 64, 65, 66, 67, 68
 REASONS = ["", "exit", "poweroff", "reset", "signal", "fault", "killed", "triple-fault",
            "internal", "hole", "entry", "halted", "config", "host"]
 STAGES = 11
+REQUEST_FORM = struct.Struct("<IIIiIIIIQQ")  # struct exo_vmm_vsock
 
 
 def write_elf(path, sdk):
@@ -62,8 +63,9 @@ class Vmm:
             os._exit(0)
         self.config = packet
         names = ["ram", "cpus", "flags", "program", "initrd", "args", "args_bytes", "argc", "envc",
-                 "stdin", "stdout", "stderr", "boot_flags", "rows", "cols", "ndisks", "reserved"]
-        self.c = dict(zip(names, struct.unpack_from("<Q16I", packet, 16)))
+                 "stdin", "stdout", "stderr", "boot_flags", "rows", "cols", "ndisks", "listen",
+                 "guest_bell", "vmm_bell", "window", "guest"]
+        self.c = dict(zip(names, struct.unpack_from("<Q18I2Q", packet, 16)))
         self.fds = fds
 
         def fd(name):
@@ -117,8 +119,8 @@ class Vmm:
                 self.print(next(words))
             elif word == "config":
                 self.print(" ".join(f"{k}={v}" for k, v in self.c.items()))
-                name = self.config[88 + 8 * 32:][:64].split(b"\0")[0].decode()
-                cmdline = self.config[88 + 8 * 32 + 64:].split(b"\0")[0].decode()
+                name = self.config[112 + 8 * 32:][:64].split(b"\0")[0].decode()
+                cmdline = self.config[112 + 8 * 32 + 64:].split(b"\0")[0].decode()
                 self.print(f"name={name} cmdline={cmdline}")
                 self.print(" ".join(["argv"] + self.argv))
                 self.print(" ".join(["env"] + [e.decode() for e in self.env]))
@@ -164,7 +166,7 @@ class Vmm:
                 os._exit(99)
 
     def request(self, port):
-        self.send(REQUEST, struct.pack("<IIIiII", 5, port, 1, 0, 0, 0))
+        self.send(REQUEST, REQUEST_FORM.pack(5, port, 1, *[0] * 7))
         _, payload, fds = self.receive()
         status = struct.unpack_from("<IIIi", payload)[3]
         self.print(f"reply {status}")
@@ -187,7 +189,7 @@ class Vmm:
             self.send(READY, fds=[0])
         elif what == "flood":
             while True:
-                self.send(REQUEST, struct.pack("<IIIiII", 5, 7, 1, 0, 0, 0))
+                self.send(REQUEST, REQUEST_FORM.pack(5, 7, 1, *[0] * 7))
         self.receive()
         os._exit(0)
 

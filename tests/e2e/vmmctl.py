@@ -1,6 +1,7 @@
 """Speaks exo-vmm's protocol (include/exo/vmm.h) from the shell's side, with guests
 of a few instructions made here. For the tests of this folder."""
 import ctypes
+import fcntl
 import os
 import signal
 import socket
@@ -9,10 +10,17 @@ import subprocess
 import time
 
 MAGIC = 0x314D4D56
-CONFIG, SIGNAL, KILL, WINCH, VSOCK_OPEN, VSOCK_REPLY, STATS_REQUEST = range(1, 8)
-STARTED, ENDED, TERMIOS, READY, VSOCK_REQUEST, STATS = range(64, 70)
+(CONFIG, SIGNAL, KILL, WINCH, VSOCK_OPEN, VSOCK_REPLY, STATS_REQUEST, CHANNEL, CHANNEL_CLOSE,
+ CHANNELS_REQUEST, MEM_MAP, MEM_UNMAP, PAUSE) = range(1, 14)
+(STARTED, ENDED, TERMIOS, READY, VSOCK_REQUEST, STATS, CHANNEL_STATE, CHANNELS, MEM_MAPPED,
+ HELLO) = range(64, 74)
 NO_FD = 0xFFFFFFFF
-HUGEPAGES, PREFAULT, VSOCK, RNG, OUTLIVE, TIMINGS = 1, 2, 4, 8, 16, 32
+HUGEPAGES, PREFAULT, VSOCK, RNG, OUTLIVE, TIMINGS, CHANNELS_OK = 1, 2, 4, 8, 16, 32, 64
+STREAM, SEQPACKET = 1, 2
+ACCEPTED, REFUSED, CLOSED = 1, 2, 3
+WINDOW_GPA = 0xC0000000
+(R_NONE, R_CLOSED, R_ENDED, R_DIED, R_REVOKED, R_EXPIRED, R_PROTOCOL, R_NO_SLOT, R_STALE, R_ABSENT,
+ R_NOT_READY, R_BUDGET, R_REFUSED, R_SESSION, R_TYPE) = range(15)
 REASONS = ("? EXIT POWEROFF RESET SIGNAL FAULT KILLED TRIPLE_FAULT INTERNAL HOLE ENTRY HALTED "
            "CONFIG HOST").split()
 ENTRY = 0x200000
@@ -41,6 +49,26 @@ def memfd(data, name="test"):
     return fd
 
 
+def sealed(size, data=b"", seals=0x2 | 0x4 | 0x1, name="ring"):
+    """A memfd of a fixed size (F_SEAL_SHRINK, _GROW and _SEAL)."""
+    fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.truncate(fd, size)
+    os.pwrite(fd, data, 0)
+    fcntl.fcntl(fd, 1033, seals)  # F_ADD_SEALS
+    return fd
+
+
+def eventfd():
+    return os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+
+
+def vsock_payload(id=0, port=0, kind=STREAM, status=0, flags=0, conn=0, guest_port=0, reason=0,
+                  cookie=0, max_rate=0):
+    """Of struct exo_vmm_vsock."""
+    return struct.pack("<IIIiIIIIQQ", id, port, kind, status, flags, conn, guest_port, reason,
+                       cookie, max_rate)
+
+
 def header(kind, size, nfds=0, magic=MAGIC):
     return struct.pack("<IIII", magic, kind, size, nfds)
 
@@ -49,7 +77,8 @@ class Vmm:
     """One exo-vmm with one guest. Streams: fds or None."""
 
     def __init__(self, exe, program, ram=64 * MIB, cpus=1, flags=RNG, args=(b"prog",), stdin=None,
-                 stdout=None, stderr=None, disks=(), wrap=(), configure=True, user=None):
+                 stdout=None, stderr=None, disks=(), wrap=(), configure=True, user=None, listen=None, bells=(None, None),
+                 window=0, guest=0):
         self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         kvm = os.open("/dev/kvm", os.O_RDWR)
         low = theirs.fileno()
@@ -72,9 +101,11 @@ class Vmm:
         os.close(kvm)
         self.pid = self.process.pid
         if configure:
-            self.configure(program, ram, cpus, flags, args, (stdin, stdout, stderr), disks)
+            self.configure(program, ram, cpus, flags, args, (stdin, stdout, stderr), disks, listen,
+                           bells, window, guest)
 
-    def configure(self, program, ram, cpus, flags, args, streams, disks):
+    def configure(self, program, ram, cpus, flags, args, streams, disks, listen=None,
+                  bells=(None, None), window=0, guest=0):
         strings = b"".join(a + b"\0" for a in args)
         own = [memfd(program), memfd(strings)]
         fds = list(own)
@@ -88,8 +119,9 @@ class Vmm:
         indices = [add(s) for s in streams]
         table = b"".join(struct.pack("<IIQ16s", add(fd), ro, size, name)
                          for fd, ro, size, name in disks).ljust(32 * 8, b"\0")
-        body = struct.pack("<QIIIIIIIIIIIIIIII", ram, cpus, flags, 0, NO_FD, 1, len(strings),
-                           len(args), 0, *indices, 0, 0, 0, len(disks), 0)
+        body = struct.pack("<Q18I2Q", ram, cpus, flags, 0, NO_FD, 1, len(strings),
+                           len(args), 0, *indices, 0, 0, 0, len(disks), add(listen),
+                           add(bells[0]), add(bells[1]), window, guest)
         body += table + b"test".ljust(64, b"\0") + bytes(4096)
         try:
             socket.send_fds(self.sock, [header(CONFIG, 16 + len(body), len(fds)) + body], fds)
@@ -113,6 +145,7 @@ class Vmm:
             message, fds, _, _ = socket.recv_fds(self.sock, 8192, 4)
         except ConnectionResetError:
             return None
+        self.received = [os.readlink(f"/proc/self/fd/{fd}") for fd in fds]
         for fd in fds:
             os.close(fd)
         return (struct.unpack("<IIII", message[:16])[1], message) if message else None

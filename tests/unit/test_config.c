@@ -14,7 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define FDS 6
+#define FDS 9
 
 static struct exo_vmm_config msg;
 static int fds[EXO_VMM_FDS_MAX];
@@ -50,6 +50,11 @@ static void setup(void)
 	msg.ndisks = 2;
 	for (unsigned i = 0; i < 2; i++)
 		msg.disk[i] = (struct exo_vmm_disk){4 + i, i ? EXO_VMM_DISK_RO : 0, 512, "disk"};
+	msg.flags = EXO_VMM_VSOCK | EXO_VMM_OUTLIVE | EXO_VMM_CHANNELS_OK;
+	msg.listen_fd = 6;
+	msg.guest_bell_fd = 7;
+	msg.vmm_bell_fd = 8;
+	msg.window_bytes = 32 << 20;
 	strcpy(msg.name, "name");
 	nfds = FDS;
 }
@@ -73,7 +78,24 @@ START_TEST(accepted)
 	ck_assert_int_eq(config.stdout_fd, fds[2]);
 	ck_assert_int_eq(config.disk_fd[1], fds[5]);
 	ck_assert_int_eq(config.disk_fd[2], -1);
+	ck_assert_int_eq(config.listen_fd, fds[6]);
+	ck_assert_int_eq(config.guest_bell_fd, fds[7]);
+	ck_assert_int_eq(config.vmm_bell_fd, fds[8]);
 	ck_assert_str_eq(config.wire.name, "name");
+}
+END_TEST
+
+/* Without channels and without a session there are no such fds. */
+START_TEST(plain)
+{
+	nfds = msg.h.nfds = 6;
+	msg.flags = 0;
+	msg.listen_fd = msg.guest_bell_fd = msg.vmm_bell_fd = EXO_VMM_NO_FD;
+	msg.window_bytes = 0;
+	ck_assert_int_eq(decode(sizeof(msg)), 0);
+	ck_assert_int_eq(config.listen_fd, -1);
+	ck_assert_int_eq(config.guest_bell_fd, -1);
+	ck_assert_int_eq(config.vmm_bell_fd, -1);
 }
 END_TEST
 
@@ -98,6 +120,8 @@ START_TEST(lengths)
 }
 END_TEST
 
+#define FIELDS 56
+
 /* One 32-bit field at a time. */
 START_TEST(fields)
 {
@@ -120,10 +144,25 @@ START_TEST(fields)
 		F(cpus, EXO_VMM_CPUS_MAX + 1),
 		F(cpus, 0xffffffff),
 		F(flags, 1u << 31),
-		F(flags, 64),
+		F(flags, 128),
+		F(flags, 0), /* and yet there is a socket to listen on */
+		F(flags, EXO_VMM_OUTLIVE),
+		F(flags, EXO_VMM_OUTLIVE | EXO_VMM_VSOCK),
+		F(flags, EXO_VMM_OUTLIVE | EXO_VMM_CHANNELS_OK), /* on which device? */
+		F(flags, EXO_VMM_VSOCK | EXO_VMM_CHANNELS_OK),
 		F(boot_flags, EXO_BOOT_MSI_EDGE), /* ours to say */
 		F(boot_flags, 1u << 31),
-		F(reserved, 1),
+		F(listen_fd, 0),
+		F(listen_fd, EXO_VMM_NO_FD),
+		F(guest_bell_fd, EXO_VMM_NO_FD),
+		F(guest_bell_fd, 8),
+		F(vmm_bell_fd, EXO_VMM_NO_FD),
+		F(vmm_bell_fd, FDS),
+		F(window_bytes, 0),
+		F(window_bytes, 1 << 20),
+		F(window_bytes, (2 << 20) + 4096),
+		F(window_bytes, 258 << 20),
+		F(window_bytes, 0xffe00000),
 		F(program_fd, EXO_VMM_NO_FD),
 		F(program_fd, FDS),
 		F(program_fd, 1), /* twice */
@@ -150,7 +189,7 @@ START_TEST(fields)
 #undef F
 	};
 
-	ck_assert_uint_lt(_i, sizeof(bad) / sizeof(bad[0]));
+	ck_assert_uint_eq(sizeof(bad) / sizeof(bad[0]), FIELDS);
 	memcpy((char *)&msg + bad[_i].off, &bad[_i].value, 4);
 	refused(sizeof(msg));
 }
@@ -162,6 +201,9 @@ START_TEST(large_fields)
 	refused(sizeof(msg));
 	setup();
 	msg.disk[0].bytes = 1ull << 63;
+	refused(sizeof(msg));
+	setup();
+	msg.window_bytes = 1ull << 32 | 32 << 20;
 	refused(sizeof(msg));
 }
 END_TEST
@@ -207,8 +249,9 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, accepted);
+	tcase_add_test(tc, plain);
 	tcase_add_loop_test(tc, lengths, 0, 6);
-	tcase_add_loop_test(tc, fields, 0, 41);
+	tcase_add_loop_test(tc, fields, 0, FIELDS);
 	tcase_add_test(tc, large_fields);
 	tcase_add_test(tc, text_without_end);
 	tcase_add_test(tc, flipped_bits);

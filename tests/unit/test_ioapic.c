@@ -22,12 +22,29 @@ static void on_send(void *opaque, unsigned pin, uint64_t address, uint32_t data)
 	sent_data = data;
 }
 
-static const struct ioapic_ops ops = {.send = on_send};
+static unsigned routes;
+static bool route_on;
+static int route_error;
+static uint64_t route_address;
+static uint32_t route_data;
+
+static int on_route(void *opaque, unsigned pin, bool on, uint64_t address, uint32_t data)
+{
+	ck_assert_uint_eq(pin, 8);
+	routes++;
+	route_on = on;
+	route_address = address;
+	route_data = data;
+	return route_error;
+}
+
+static const struct ioapic_ops ops = {.send = on_send, .route = on_route};
 
 static void setup(void)
 {
 	ioapic_init(&io, &ops, NULL);
-	sent = 0;
+	sent = routes = 0;
+	route_error = 0;
 }
 
 static uint32_t get(uint32_t index)
@@ -105,6 +122,52 @@ START_TEST(edge_waits_while_masked)
 }
 END_TEST
 
+START_TEST(wired_pin_is_told)
+{
+	program(8, 0x31, 2);
+	ck_assert_uint_eq(routes, 0);
+	ck_assert_int_eq(ioapic_wire(&io, 8), 0);
+	ck_assert_uint_eq(routes, 1);
+	ck_assert(route_on);
+	ck_assert_uint_eq(route_address, 0xfee02000);
+	ck_assert_uint_eq(route_data, 0x31);
+	program(9, 0x32, 0);
+	program(8, 0x31, 2);
+	ck_assert_uint_eq(routes, 1); /* no change of it */
+	set(0x20, 0x44);
+	ck_assert_uint_eq(routes, 2);
+	ck_assert_uint_eq(route_data, 0x44);
+	ck_assert_uint_eq(sent, 0);
+}
+END_TEST
+
+/* Edges that came while it was masked were somebody else's to see: one is sent for them. */
+START_TEST(wired_pin_loses_nothing)
+{
+	ck_assert_int_eq(ioapic_wire(&io, 8), 0);
+	ck_assert(!route_on);
+	program(8, 0x31, 0);
+	ck_assert(route_on);
+	ck_assert_uint_eq(sent, 1);
+	program(8, 0x10031, 0);
+	ck_assert(!route_on);
+	ck_assert_uint_eq(sent, 1);
+	program(8, 0x31, 0);
+	ck_assert(route_on);
+	ck_assert_uint_eq(sent, 2);
+}
+END_TEST
+
+START_TEST(wiring_fails)
+{
+	route_error = -5;
+	ck_assert_int_eq(ioapic_wire(&io, 8), -5);
+	program(8, 0x31, 0);
+	ck_assert_uint_eq(routes, 1);
+	ck_assert_uint_eq(sent, 0);
+}
+END_TEST
+
 START_TEST(read_only_bits)
 {
 	program(5, 0xffffffff, 0xff);
@@ -156,6 +219,9 @@ int main(void)
 	tcase_add_test(tc, messages);
 	tcase_add_test(tc, level_is_served_as_edge);
 	tcase_add_test(tc, edge_waits_while_masked);
+	tcase_add_test(tc, wired_pin_is_told);
+	tcase_add_test(tc, wired_pin_loses_nothing);
+	tcase_add_test(tc, wiring_fails);
 	tcase_add_test(tc, read_only_bits);
 	tcase_add_test(tc, special_modes_are_seen);
 	tcase_add_test(tc, any_access_is_safe);

@@ -133,6 +133,24 @@ START_TEST(identity)
 }
 END_TEST
 
+/* 4.2.2 and 2.10: region 0 if the device has one, all ones for others. */
+START_TEST(shared_memory_region)
+{
+	m.dev->shm_base = 0x1c0000000;
+	m.dev->shm_bytes = 0x300200000;
+	ck_assert_uint_eq(get(VIRTIO_MMIO_SHM_LEN_LOW), 0x200000);
+	ck_assert_uint_eq(get(VIRTIO_MMIO_SHM_LEN_HIGH), 3);
+	ck_assert_uint_eq(get(VIRTIO_MMIO_SHM_BASE_LOW), 0xc0000000);
+	ck_assert_uint_eq(get(VIRTIO_MMIO_SHM_BASE_HIGH), 1);
+	set(VIRTIO_MMIO_SHM_SEL, 1);
+	for (uint64_t off = VIRTIO_MMIO_SHM_LEN_LOW; off <= VIRTIO_MMIO_SHM_BASE_HIGH; off += 4)
+		ck_assert_uint_eq(get(off), 0xffffffff);
+	set(VIRTIO_MMIO_SHM_SEL, 0);
+	ck_assert_uint_eq(get(VIRTIO_MMIO_SHM_LEN_LOW), 0x200000);
+	ck_assert_uint_eq(get(VIRTIO_MMIO_SHM_SEL), 0); /* to be written only */
+}
+END_TEST
+
 START_TEST(a_request_goes_through)
 {
 	start();
@@ -343,6 +361,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, identity);
+	tcase_add_test(tc, shared_memory_region);
 	tcase_add_test(tc, a_request_goes_through);
 	tcase_add_test(tc, configuration_changes);
 	tcase_add_loop_test(tc, h12_queue_sizes, 0, 7);

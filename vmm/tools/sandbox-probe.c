@@ -9,6 +9,7 @@
 #include "sandbox.h"
 
 #include <asm/ioctls.h>
+#include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/kvm.h>
 #include <linux/sockios.h>
@@ -16,6 +17,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,7 +27,7 @@
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 struct attempt {
-	long nr, arg[3];
+	long nr, arg[4];
 	bool on_self; /* arg[0] is the process's own id, arg[1] too */
 	bool compat;  /* by int $0x80, as a 32-bit program */
 };
@@ -33,8 +35,8 @@ struct attempt {
 static enum sandbox_thread thread;
 
 static const unsigned long allowed[] = {
-	KVM_RUN,       KVM_SIGNAL_MSI, KVM_IOEVENTFD,    KVM_GET_REGS,
-	KVM_GET_SREGS, KVM_TRANSLATE,  KVM_GET_MP_STATE,
+	KVM_RUN,       KVM_SIGNAL_MSI,   KVM_IOEVENTFD, KVM_GET_REGS,        KVM_GET_SREGS,
+	KVM_TRANSLATE, KVM_GET_MP_STATE, KVM_IRQFD,     KVM_SET_GSI_ROUTING,
 };
 
 static const unsigned long forbidden[] = {
@@ -48,8 +50,6 @@ static const unsigned long forbidden[] = {
 	KVM_SET_CPUID2,
 	KVM_ENABLE_CAP,
 	KVM_CREATE_DEVICE,
-	KVM_IRQFD,
-	KVM_SET_GSI_ROUTING,
 	KVM_CREATE_IRQCHIP,
 	KVM_GET_API_VERSION,
 	KVM_GET_VCPU_MMAP_SIZE,
@@ -74,9 +74,9 @@ static void make_call(const struct attempt *a)
 	if (a->compat)
 		__asm__ volatile("int $0x80" : "+a"(result) : : "memory");
 	else
-		__asm__ volatile("syscall"
+		__asm__ volatile("movq %4, %%r10\n\tsyscall"
 				 : "+a"(result)
-				 : "D"(a->arg[0]), "S"(a->arg[1]), "d"(a->arg[2])
+				 : "D"(a->arg[0]), "S"(a->arg[1]), "d"(a->arg[2]), "r"(a->arg[3])
 				 : "rcx", "r8", "r9", "r10", "r11", "memory");
 	syscall(SYS_exit_group, 0);
 }
@@ -122,6 +122,12 @@ static void try_ioctls(void)
 	}
 }
 
+#define MMAP(prot, flags) \
+	{ \
+		.nr = SYS_mmap, .arg = { 0, 0, prot, flags } \
+	}
+#define ANONYMOUS (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
+
 static void try_others(void)
 {
 	static const struct {
@@ -132,6 +138,19 @@ static void try_others(void)
 		{"own-tgkill-kill", {.nr = SYS_tgkill, .arg = {0, 0, SIGKILL}, .on_self = true}},
 		{"init-tgkill", {.nr = SYS_tgkill, .arg = {1, 1, SIGUSR1}}},
 		{"parent-group-kill", {.nr = SYS_kill, .arg = {0, 0, 0}}},
+		{"map-shared", MMAP(PROT_READ | PROT_WRITE, MAP_SHARED)},
+		{"map-shared-fixed", MMAP(PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED)},
+		{"map-read-only", MMAP(PROT_READ, MAP_SHARED | MAP_FIXED)},
+		{"map-nothing-fixed", MMAP(PROT_READ | PROT_WRITE, ANONYMOUS | MAP_FIXED)},
+		{"map-anonymous", MMAP(PROT_READ | PROT_WRITE, ANONYMOUS)},
+		{"map-private", MMAP(PROT_READ | PROT_WRITE, MAP_PRIVATE)},
+		{"map-code", MMAP(PROT_READ | PROT_EXEC, MAP_SHARED)},
+		{"map-code-fixed", MMAP(PROT_EXEC, MAP_SHARED | MAP_FIXED)},
+		{"map-wide-protection", MMAP(PROT_READ | 1l << 32, MAP_SHARED)},
+		{"fcntl-seals", {.nr = SYS_fcntl, .arg = {-1, F_GET_SEALS}}},
+		{"fcntl-add-seals", {.nr = SYS_fcntl, .arg = {-1, F_ADD_SEALS}}},
+		{"fcntl-flags", {.nr = SYS_fcntl, .arg = {-1, F_SETFL}}},
+		{"fcntl-dup", {.nr = SYS_fcntl, .arg = {-1, F_DUPFD}}},
 		{"32-bit-exit", {.nr = 1, .compat = true}},
 		{"32-bit-getpid", {.nr = 20, .compat = true}},
 	};
