@@ -5,7 +5,9 @@
 
 #include "../posix/posix.h"
 
+#include <exo/channel.h>
 #include <linux/virtio_ids.h>
+#include <linux/virtio_mmio.h>
 
 enum { RX, TX, EVENT, QUEUES };
 
@@ -16,6 +18,7 @@ enum { RX, TX, EVENT, QUEUES };
 #define EVENT_BUFFERS 2
 #define HDR sizeof(struct virtio_vsock_hdr)
 #define SLOT_BYTES ((VSOCK_PACKET_BYTES + HDR + 63) & ~63ull)
+#define WANTED (1ull << VIRTIO_VSOCK_F_SEQPACKET | 1ull << EXO_VSOCK_F_DIRECT)
 #define FLUSH_NS NS_PER_S
 #define SPIN_NS 50000
 
@@ -23,6 +26,7 @@ APART static struct {
 	bool tried;
 	struct virtio_dev *dev;
 	uint32_t cid;
+	uint64_t window, window_bytes; /* shared memory region; 0: none */
 	struct virtq q[QUEUES];
 	uint8_t *rx, *tx; /* SLOT_BYTES each buffer */
 	uint8_t rx_by_head[RX_BUFFERS];
@@ -72,6 +76,7 @@ static void on_interrupt(void *arg)
 	virtio_ack(vs.dev);
 	vsock_drain();
 	reclaim();
+	vsock_on_bell();
 	thread_wake(&vs);
 }
 
@@ -93,6 +98,30 @@ static void init_rings(bool event_idx)
 	vs.tx_free = (1ull << (TX_DATA + TX_CONTROL)) - 1;
 }
 
+/* Where the memory of direct connections is (VIRTIO 1.2, 4.2.2). Outside its place: not used. */
+static void find_window(void)
+{
+	static const uint32_t reg[] = {VIRTIO_MMIO_SHM_BASE_LOW, VIRTIO_MMIO_SHM_BASE_HIGH,
+				       VIRTIO_MMIO_SHM_LEN_LOW, VIRTIO_MMIO_SHM_LEN_HIGH};
+	uint64_t half[4];
+	unsigned at[4];
+
+	if (!(vs.dev->features >> EXO_VSOCK_F_DIRECT & 1))
+		return;
+	batch_begin();
+	batch_write(vs.dev, VIRTIO_MMIO_SHM_SEL, EXO_VSOCK_SHM_ID);
+	for (unsigned i = 0; i < 4; i++)
+		at[i] = batch_read(vs.dev, reg[i]);
+	batch_run();
+	for (unsigned i = 0; i < 4; i++)
+		half[i] = batch_value(at[i]);
+	vs.window = half[0] | half[1] << 32;
+	vs.window_bytes = half[2] | half[3] << 32;
+	if (vs.window < EXO_WINDOW_GPA || vs.window_bytes > EXO_WINDOW_MAX ||
+	    vs.window - EXO_WINDOW_GPA > EXO_WINDOW_MAX - vs.window_bytes)
+		vs.window = vs.window_bytes = 0;
+}
+
 bool vsock_ready(void)
 {
 	struct virtq *all[] = {&vs.q[RX], &vs.q[TX], &vs.q[EVENT]};
@@ -106,12 +135,13 @@ bool vsock_ready(void)
 		return false;
 	vs.rx = mem_pages(RX_BUFFERS * SLOT_BYTES);
 	vs.tx = mem_pages(TX_DATA * SLOT_BYTES);
-	if (!vs.rx || !vs.tx || virtio_negotiate(vs.dev, 1ull << VIRTIO_VSOCK_F_SEQPACKET) < 0) {
+	if (!vs.rx || !vs.tx || virtio_negotiate(vs.dev, WANTED) < 0) {
 		vs.dev = NULL;
 		return false;
 	}
 	virtio_config_read(vs.dev, 0, &cid, sizeof(cid));
 	vs.cid = (uint32_t)cid;
+	find_window();
 	init_rings(vs.dev->features & (1ull << VIRTIO_RING_F_EVENT_IDX));
 	event_on_gsi(vs.dev->gsi, on_interrupt, NULL);
 	virtio_setup_rings(vs.dev, all, QUEUES);
@@ -122,6 +152,25 @@ bool vsock_ready(void)
 uint32_t vsock_cid(void)
 {
 	return vs.cid;
+}
+
+uint8_t *vsock_window(size_t *bytes)
+{
+	*bytes = vs.window_bytes;
+	return (uint8_t *)(uintptr_t)vs.window;
+}
+
+void vsock_ring(uint32_t doorbell)
+{
+	uint64_t reg =
+		vs.dev->gpa + VIRTIO_MMIO_CONFIG + offsetof(struct exo_vsock_config, doorbell);
+
+	*(volatile uint32_t *)(uintptr_t)reg = doorbell;
+}
+
+bool vsock_noticed(void)
+{
+	return sup->pending || virtq_has_used(&vs.q[RX]);
 }
 
 static int take_slot(uint64_t among)

@@ -19,6 +19,11 @@ bool vsock_ready(void);
 /* The guest's address. */
 uint32_t vsock_cid(void);
 
+/* The device's shared memory region: its address and size; 0 without the direct path. */
+uint8_t *vsock_window(size_t *bytes);
+/* Rings the other end of a direct connection. */
+void vsock_ring(uint32_t doorbell);
+
 /*
  * Queues a packet with len bytes of the iovecs from byte `at` on, which are
  * copied. Waits for room. 0 or -EIO. vsock_kick makes the device look.
@@ -36,11 +41,15 @@ void vsock_drain(void);
  * answer that comes at once. Before sleeping; not if another thread could run.
  */
 void vsock_spin(void);
+/* Something for vsock_drain, or an interrupt of any kind, is there. */
+bool vsock_noticed(void);
 /* Waits until the device has everything that was sent; bounded. */
 void vsock_flush(void);
 
 /* Implemented by posix/vsock_conn.c; may not wait. `len` bytes of data are there. */
 void vsock_on_packet(const struct virtio_vsock_hdr *h, const uint8_t *data, uint32_t len);
+/* An interrupt: looks at the direct connections that somebody sleeps on. */
+void vsock_on_bell(void);
 /* All connections are gone (5.10.6.7). */
 void vsock_on_reset(void);
 

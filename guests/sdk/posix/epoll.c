@@ -47,6 +47,18 @@ static long collect(struct epoll *e, struct epoll_event *ev, int max)
 	return n;
 }
 
+static void prepare(struct epoll *e)
+{
+	for (unsigned i = 0; i < e->nwatches; i++)
+		if (e->watch[i].file && e->watch[i].events)
+			file_poll_prepare(e->watch[i].file);
+}
+
+static void epoll_file_prepare(struct file *f)
+{
+	prepare((struct epoll *)(void *)f);
+}
+
 static unsigned epoll_file_poll(struct file *f)
 {
 	return collect((struct epoll *)(void *)f, NULL, 1) ? POLLIN | POLLRDNORM : 0;
@@ -59,6 +71,7 @@ static void epoll_close(struct file *f)
 
 static const struct file_ops epoll_ops = {
 	.poll = epoll_file_poll,
+	.poll_prepare = epoll_file_prepare,
 	.close = epoll_close,
 	.mode = 0600,
 };
@@ -132,6 +145,7 @@ long epoll_wait_events(int epfd, struct epoll_event *ev, int max, uint64_t deadl
 		       const uint64_t *mask)
 {
 	struct epoll *e = epoll_of(epfd);
+	bool prepared = false;
 	long n;
 	int err = 0;
 
@@ -141,6 +155,12 @@ long epoll_wait_events(int epfd, struct epoll_event *ev, int max, uint64_t deadl
 	while (!(n = collect(e, ev, max)) && err == 0) {
 		if (deadline_ns <= clock_ns())
 			break;
+		if (!prepared) {
+			prepare(e);
+			prepared = true;
+			continue;
+		}
+		prepared = false;
 		err = thread_sleep(&thread_poll_chan, deadline_ns);
 	}
 	signal_mask_wait_done(err == -RESTART_CALL && !n);

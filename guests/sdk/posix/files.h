@@ -27,6 +27,8 @@ long poll_files(struct pollfd *fds, unsigned long n, uint64_t deadline_ns, const
 long poll_select(int n, fd_set *in, fd_set *out, fd_set *except, uint64_t deadline_ns,
 		 const uint64_t *mask);
 unsigned file_poll(struct file *f);
+/* Before sleeping on it; then look again. NULL: nothing. */
+void file_poll_prepare(struct file *f);
 
 /* epoll.c */
 struct epoll_event;
@@ -59,6 +61,12 @@ long socket_getopt(int fd, int level, int opt, void *val, unsigned *len);
 long socket_setopt(int fd, int level, int opt, const void *val, unsigned len);
 long socket_send(int fd, const struct iovec *iov, int n, int flags);
 long socket_recv(int fd, const struct iovec *iov, int n, int flags, int *out_flags);
+/*
+ * A stream socket, connected to a port of CID 2 as if by connect: waits. For
+ * parts of the layer that talk to servers. A file with one reference, or
+ * connect's -errno; -ENETDOWN: there is no vsock.
+ */
+int socket_open_stream(uint32_t port, struct file **out);
 struct msghdr;
 long socket_sendmsg(int fd, const struct msghdr *m, int flags);
 long socket_recvmsg(int fd, struct msghdr *m, int flags);

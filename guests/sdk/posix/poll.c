@@ -11,6 +11,12 @@ unsigned file_poll(struct file *f)
 	return f->ops->poll ? f->ops->poll(f) : POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
 }
 
+void file_poll_prepare(struct file *f)
+{
+	if (f && f->ops->poll_prepare)
+		f->ops->poll_prepare(f);
+}
+
 static long look(struct pollfd *fds, unsigned long n)
 {
 	long ready = 0;
@@ -27,8 +33,16 @@ static long look(struct pollfd *fds, unsigned long n)
 	return ready;
 }
 
+/* Before sleeping: what would be ready only by an interrupt asks for one. */
+static void prepare(const struct pollfd *fds, unsigned long n)
+{
+	for (unsigned long i = 0; i < n; i++)
+		file_poll_prepare(fd_file(fds[i].fd));
+}
+
 long poll_files(struct pollfd *fds, unsigned long n, uint64_t deadline_ns, const uint64_t *mask)
 {
+	bool prepared = false;
 	long ready;
 	int err = 0;
 
@@ -38,6 +52,12 @@ long poll_files(struct pollfd *fds, unsigned long n, uint64_t deadline_ns, const
 	while (!(ready = look(fds, n)) && err == 0) {
 		if (deadline_ns <= clock_ns())
 			break;
+		if (!prepared) {
+			prepare(fds, n);
+			prepared = true;
+			continue;
+		}
+		prepared = false;
 		err = thread_sleep(&thread_poll_chan, deadline_ns);
 	}
 	signal_mask_wait_done(err == -RESTART_CALL && !ready);

@@ -2,6 +2,7 @@
 #include "process.h"
 
 #include "../drivers/console.h"
+#include "../drivers/vsock.h"
 
 #include <asm/prctl.h>
 #include <exo.h>
@@ -229,6 +230,12 @@ bool call_process(struct regs *r, long *result)
 		return true;
 	case SYS_getrandom:
 		*result = call_getrandom(PTR(void, a), b, (unsigned)c);
+		return true;
+	case EXO_SYS_WINDOW:
+		if (!vsock_ready())
+			*result = -ENETDOWN;
+		else
+			*result = (long)(uintptr_t)vsock_window(PTR(size_t, a));
 		return true;
 	case EXO_SYS_READY:
 		*result = console_control(EXO_CTL_READY, 0);

@@ -8,17 +8,18 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/time.h>
+
+#define OPEN_TIMEOUT_NS (30 * NS_PER_S) /* a server may have to be started first */
 
 static void socket_close(struct file *f);
-static long socket_readv(struct file *f, const struct iovec *iov, int n, int64_t off);
-static long socket_writev(struct file *f, const struct iovec *iov, int n, int64_t off);
 static unsigned socket_poll(struct file *f);
+static void socket_poll_prepare(struct file *f);
 
 static const struct file_ops socket_ops = {
-	.readv = socket_readv,
-	.writev = socket_writev,
+	.readv = vsock_readv,
+	.writev = vsock_writev,
 	.poll = socket_poll,
+	.poll_prepare = socket_poll_prepare,
 	.close = socket_close,
 	.mode = S_IFSOCK | 0777,
 };
@@ -34,6 +35,11 @@ static struct vsock *get(int fd, long *err)
 
 	*err = f ? -ENOTSOCK : -EBADF;
 	return f && f->ops == &socket_ops ? of(f) : NULL;
+}
+
+struct vsock *vsock_of_fd(int fd, long *err)
+{
+	return get(fd, err);
 }
 
 static long install(struct vsock *s, int flags)
@@ -116,22 +122,6 @@ static void put_address(void *addr, unsigned *len, uint32_t cid, uint32_t port)
 	*len = sizeof(a);
 }
 
-static uint64_t deadline_of(uint64_t timeout_ns)
-{
-	return timeout_ns ? clock_ns() + timeout_ns : DEADLINE_NEVER;
-}
-
-/* Sleeps until something happens to s. 0, or what the call returns. */
-static long wait(struct vsock *s, bool nonblock, uint64_t deadline)
-{
-	int err;
-
-	if (nonblock)
-		return -EAGAIN;
-	err = thread_sleep(s, deadline);
-	return err == -ETIMEDOUT ? -EAGAIN : err;
-}
-
 long socket_accept(int fd, void *addr, unsigned *len, int flags)
 {
 	long err;
@@ -142,12 +132,12 @@ long socket_accept(int fd, void *addr, unsigned *len, int flags)
 		return err;
 	if (l->state != VSOCK_LISTENING)
 		return -EINVAL;
-	deadline = deadline_of(l->rcv_timeout_ns);
+	deadline = vsock_deadline(l->rcv_timeout_ns);
 	while (!l->queue_head) {
 		vsock_drain();
 		if (l->queue_head)
 			break;
-		err = wait(l, file_nonblock(&l->file), deadline);
+		err = vsock_wait(l, file_nonblock(&l->file), deadline);
 		if (err < 0)
 			return err;
 	}
@@ -182,6 +172,25 @@ static long finish_connect(struct vsock *s, bool nonblock)
 	return -err;
 }
 
+static long connect_port(struct vsock *s, uint32_t cid, uint32_t port, bool nonblock)
+{
+	if (!s->local_port)
+		vsock_bind_any(s);
+	s->peer_cid = cid;
+	s->peer_port = port;
+	s->state = VSOCK_CONNECTING;
+	s->error = 0;
+	s->reason = EXO_REASON_NONE;
+	s->peer_no_send = s->peer_no_recv = false;
+	vsock_connect_timer(s);
+	if (!vsock_control(s, VIRTIO_VSOCK_OP_REQUEST, 0)) {
+		timer_clear(&s->timer);
+		s->state = VSOCK_NEW;
+		return -ENOBUFS;
+	}
+	return finish_connect(s, nonblock);
+}
+
 long socket_connect(int fd, const void *addr, unsigned len)
 {
 	struct sockaddr_vm a;
@@ -198,20 +207,7 @@ long socket_connect(int fd, const void *addr, unsigned len)
 		return -EISCONN;
 	if (a.svm_cid != VMADDR_CID_HOST)
 		return -ENETUNREACH;
-	if (!s->local_port)
-		vsock_bind_any(s);
-	s->peer_cid = a.svm_cid;
-	s->peer_port = a.svm_port;
-	s->state = VSOCK_CONNECTING;
-	s->error = 0;
-	s->peer_no_send = s->peer_no_recv = false;
-	vsock_connect_timer(s);
-	if (!vsock_control(s, VIRTIO_VSOCK_OP_REQUEST, 0)) {
-		timer_clear(&s->timer);
-		s->state = VSOCK_NEW;
-		return -ENOBUFS;
-	}
-	return finish_connect(s, file_nonblock(&s->file));
+	return connect_port(s, a.svm_cid, a.svm_port, file_nonblock(&s->file));
 }
 
 long socket_shutdown(int fd, int how)
@@ -227,9 +223,12 @@ long socket_shutdown(int fd, int how)
 		return -ENOTCONN;
 	s->shut_read |= how != SHUT_WR;
 	s->shut_write |= how != SHUT_RD;
-	vsock_control(s, VIRTIO_VSOCK_OP_SHUTDOWN,
-		      (s->shut_read ? VIRTIO_VSOCK_SHUTDOWN_RCV : 0u) |
-			      (s->shut_write ? VIRTIO_VSOCK_SHUTDOWN_SEND : 0u));
+	if (s->direct)
+		direct_half_close(s, how != SHUT_RD, how != SHUT_WR);
+	else
+		vsock_control(s, VIRTIO_VSOCK_OP_SHUTDOWN,
+			      (s->shut_read ? VIRTIO_VSOCK_SHUTDOWN_RCV : 0u) |
+				      (s->shut_write ? VIRTIO_VSOCK_SHUTDOWN_SEND : 0u));
 	thread_wake(s);
 	return 0;
 }
@@ -251,15 +250,21 @@ long socket_name(int fd, void *addr, unsigned *len, bool peer)
 	return 0;
 }
 
-static bool has_data(const struct vsock *s)
+static unsigned poll_connected(struct vsock *s)
 {
-	return s->type == VIRTIO_VSOCK_TYPE_STREAM ? s->count : s->complete;
+	bool in, out, end = s->peer_no_send || direct_at_end(s);
+
+	in = vsock_has_data(s) || s->shut_read || end;
+	out = s->shut_write || s->peer_no_recv ||
+	      (s->direct ? direct_writable(s) : vsock_credit(s) != 0);
+	return (in ? POLLIN | POLLRDNORM : 0) | (out ? POLLOUT | POLLWRNORM : 0) |
+	       (s->error ? POLLERR : 0) | (end ? POLLRDHUP : 0) |
+	       (s->state == VSOCK_DONE || (end && s->shut_write) ? POLLHUP : 0);
 }
 
 static unsigned socket_poll(struct file *f)
 {
 	struct vsock *s = of(f);
-	bool in, out;
 
 	vsock_drain();
 	if (s->state == VSOCK_LISTENING)
@@ -268,229 +273,31 @@ static unsigned socket_poll(struct file *f)
 		return 0;
 	if (s->state == VSOCK_NEW)
 		return POLLOUT | POLLHUP | (s->error ? POLLERR : 0);
-	in = has_data(s) || s->shut_read || s->peer_no_send;
-	out = vsock_credit(s) || s->shut_write || s->peer_no_recv;
-	return (in ? POLLIN | POLLRDNORM : 0) | (out ? POLLOUT | POLLWRNORM : 0) |
-	       (s->error ? POLLERR : 0) | (s->peer_no_send ? POLLRDHUP : 0) |
-	       (s->state == VSOCK_DONE || (s->peer_no_send && s->shut_write) ? POLLHUP : 0);
+	return poll_connected(s);
 }
 
-/* ---- sending ----------------------------------------------------------- */
-
-/* Waits until there is credit for `need` bytes. 0 or -errno. */
-static long await_credit(struct vsock *s, uint32_t need, bool nonblock, uint64_t deadline)
+static void socket_poll_prepare(struct file *f)
 {
-	bool asked = false;
-
-	for (;;) {
-		long err;
-
-		if (s->state != VSOCK_CONNECTED && s->state != VSOCK_DONE)
-			return -ENOTCONN;
-		if (s->state == VSOCK_DONE || s->shut_write || s->peer_no_recv)
-			return -EPIPE;
-		if (vsock_credit(s) >= need)
-			return 0;
-		vsock_drain();
-		if (vsock_credit(s) >= need || s->state != VSOCK_CONNECTED)
-			continue;
-		if (!asked)
-			vsock_control(s, VIRTIO_VSOCK_OP_CREDIT_REQUEST, 0);
-		asked = true;
-		err = wait(s, nonblock, deadline);
-		if (err < 0)
-			return err;
-	}
+	direct_poll_prepare(of(f));
 }
 
-static long send_part(struct vsock *s, const struct iovec *iov, int n, size_t at, uint32_t len,
-		      uint32_t flags)
+int socket_open_stream(uint32_t port, struct file **out)
 {
-	struct virtio_vsock_hdr h = vsock_header(s, VIRTIO_VSOCK_OP_RW, flags, len);
-
-	return vsock_send(&h, iov, n, at, len);
-}
-
-static long send_stream(struct vsock *s, const struct iovec *iov, int n, bool nonblock)
-{
-	size_t total = iov_total(iov, n), at = 0;
-	uint64_t deadline = deadline_of(s->snd_timeout_ns);
-
-	while (at < total) {
-		uint32_t part = 0;
-		long err = await_credit(s, 1, nonblock, deadline);
-
-		if (err == 0) {
-			part = (uint32_t)MIN(total - at, VSOCK_PACKET_BYTES);
-			part = MIN(part, vsock_credit(s));
-			err = send_part(s, iov, n, at, part, 0);
-		}
-		if (err < 0) {
-			vsock_kick();
-			return at ? (long)at : err;
-		}
-		at += part;
-	}
-	vsock_kick();
-	return (long)total;
-}
-
-static long send_message(struct vsock *s, const struct iovec *iov, int n, bool nonblock, bool eor)
-{
-	size_t total = iov_total(iov, n), at = 0;
-	long err = await_credit(s, 0, nonblock, DEADLINE_NEVER);
-
-	if (err < 0)
-		return err;
-	if (total > s->peer_buf_alloc)
-		return -EMSGSIZE;
-	err = await_credit(s, (uint32_t)total, nonblock, deadline_of(s->snd_timeout_ns));
-	if (err < 0)
-		return err;
-	do { /* an empty message is one packet too */
-		uint32_t part = (uint32_t)MIN(total - at, VSOCK_PACKET_BYTES), flags = 0;
-
-		if (at + part == total)
-			flags = VIRTIO_VSOCK_SEQ_EOM | (eor ? VIRTIO_VSOCK_SEQ_EOR : 0u);
-		err = send_part(s, iov, n, at, part, flags);
-		at += part;
-	} while (err == 0 && at < total);
-	vsock_kick();
-	return err < 0 ? err : (long)total;
-}
-
-static long send_any(struct vsock *s, const struct iovec *iov, int n, int flags)
-{
-	bool nonblock = file_nonblock(&s->file) || flags & MSG_DONTWAIT;
-
-	if (flags & MSG_OOB)
-		return -EOPNOTSUPP;
-	if (s->error) {
-		int err = s->error;
-
-		s->error = 0;
-		return -err;
-	}
-	if (s->type == VIRTIO_VSOCK_TYPE_STREAM)
-		return send_stream(s, iov, n, nonblock);
-	return send_message(s, iov, n, nonblock, flags & MSG_EOR);
-}
-
-static long socket_writev(struct file *f, const struct iovec *iov, int n, int64_t off)
-{
-	return send_any(of(f), iov, n, 0);
-}
-
-long socket_send(int fd, const struct iovec *iov, int n, int flags)
-{
-	long done, err;
-	struct vsock *s = get(fd, &err);
-
-	if (!s)
-		return err;
-	done = send_any(s, iov, n, flags);
-	if (done == -EPIPE && !(flags & MSG_NOSIGNAL))
-		signal_send(thread_current, SIGPIPE, SI_KERNEL);
-	return done;
-}
-
-/* ---- receiving --------------------------------------------------------- */
-
-/* Waits for something to read. 1: there is, 0: the end, or -errno. */
-static long await_data(struct vsock *s, bool nonblock, uint64_t deadline)
-{
-	bool spun = false;
-
-	vsock_drain();
-	while (!has_data(s)) {
-		long err;
-
-		if (s->state < VSOCK_CONNECTED)
-			return -ENOTCONN;
-		if (s->error) {
-			err = s->error;
-			s->error = 0;
-			return -err;
-		}
-		if (s->shut_read || s->peer_no_send)
-			return 0;
-		if (!nonblock && !spun) {
-			spun = true;
-			vsock_spin();
-			continue;
-		}
-		err = wait(s, nonblock, deadline);
-		if (err < 0)
-			return err;
-		vsock_drain();
-	}
-	return 1;
-}
-
-static long recv_stream(struct vsock *s, const struct iovec *iov, int n, int flags, bool nonblock)
-{
-	uint64_t deadline = deadline_of(s->rcv_timeout_ns);
-	size_t want = iov_total(iov, n), done = 0;
-
-	while (done < want) {
-		uint32_t part;
-		long more = await_data(s, nonblock, deadline);
-
-		if (more <= 0)
-			return done ? (long)done : more;
-		part = (uint32_t)MIN(s->count, want - done);
-		vsock_ring_peek(s, 0, iov, n, done, part);
-		done += part;
-		if (flags & MSG_PEEK)
-			break;
-		vsock_ring_drop(s, part, part);
-		if (!(flags & MSG_WAITALL))
-			break;
-	}
-	return (long)done;
-}
-
-static long recv_message(struct vsock *s, const struct iovec *iov, int n, int flags, bool nonblock,
-			 int *out_flags)
-{
-	size_t want = iov_total(iov, n);
-	long more = await_data(s, nonblock, deadline_of(s->rcv_timeout_ns));
-	uint32_t len, part;
-
-	if (more <= 0)
-		return more;
-	len = vsock_ring_word(s);
-	part = (uint32_t)MIN(len, want);
-	vsock_ring_peek(s, 4, iov, n, 0, part);
-	if (out_flags)
-		*out_flags |= MSG_EOR | (part < len ? MSG_TRUNC : 0);
-	if (!(flags & MSG_PEEK)) {
-		s->complete--;
-		vsock_ring_drop(s, len + 4, len);
-	}
-	return flags & MSG_TRUNC ? (long)len : (long)part;
-}
-
-static long recv_any(struct vsock *s, const struct iovec *iov, int n, int flags, int *out_flags)
-{
-	bool nonblock = file_nonblock(&s->file) || flags & MSG_DONTWAIT;
-
-	if (flags & MSG_OOB)
-		return -EOPNOTSUPP;
-	if (s->type == VIRTIO_VSOCK_TYPE_STREAM)
-		return recv_stream(s, iov, n, flags, nonblock);
-	return recv_message(s, iov, n, flags, nonblock, out_flags);
-}
-
-static long socket_readv(struct file *f, const struct iovec *iov, int n, int64_t off)
-{
-	return recv_any(of(f), iov, n, 0, NULL);
-}
-
-long socket_recv(int fd, const struct iovec *iov, int n, int flags, int *out_flags)
-{
+	struct vsock *s;
 	long err;
-	struct vsock *s = get(fd, &err);
 
-	return s ? recv_any(s, iov, n, flags, out_flags) : err;
+	if (!vsock_ready())
+		return -ENETDOWN;
+	s = vsock_new(VIRTIO_VSOCK_TYPE_STREAM);
+	if (!s)
+		return -ENOMEM;
+	s->file = (struct file){.ops = &socket_ops, .refs = 1, .flags = O_RDWR};
+	s->connect_timeout_ns = OPEN_TIMEOUT_NS;
+	err = connect_port(s, VMADDR_CID_HOST, port, false);
+	if (err < 0) {
+		file_unref(&s->file);
+		return (int)err;
+	}
+	*out = &s->file;
+	return 0;
 }

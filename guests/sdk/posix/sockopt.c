@@ -1,16 +1,11 @@
 /* Socket options, and the message forms of sending and receiving. */
 #include "vsock_conn.h"
 
+#include <exo.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
-static struct vsock *get(int fd, long *err)
-{
-	struct file *f = fd_file(fd);
-
-	*err = f ? -ENOTSOCK : -EBADF;
-	return f && S_ISSOCK(f->ops->mode) ? (struct vsock *)(void *)f : NULL;
-}
+#define SPIN_MAX_NS 1000000
 
 static long put(void *val, unsigned *len, const void *from, unsigned size)
 {
@@ -31,6 +26,28 @@ static long get_vsock_opt(struct vsock *s, int opt, void *val, unsigned *len)
 	return -ENOPROTOOPT;
 }
 
+static long get_exo_opt(const struct vsock *s, int opt, void *val, unsigned *len)
+{
+	int v = opt == EXO_SO_REASON   ? s->reason
+		: opt == EXO_SO_DIRECT ? s->direct
+				       : (int)s->spin_ns;
+
+	if (opt < EXO_SO_REASON || opt > EXO_SO_SPIN_NS)
+		return -ENOPROTOOPT;
+	return put(val, len, &v, sizeof(v));
+}
+
+static long set_spin(struct vsock *s, const void *val, unsigned len)
+{
+	int v;
+
+	if (len < sizeof(v))
+		return -EINVAL;
+	memcpy(&v, val, sizeof(v));
+	s->spin_ns = (uint32_t)MIN(MAX(v, 0), SPIN_MAX_NS);
+	return 0;
+}
+
 static struct timeval to_timeval(uint64_t ns)
 {
 	return (struct timeval){.tv_sec = (time_t)(ns / NS_PER_S),
@@ -40,7 +57,7 @@ static struct timeval to_timeval(uint64_t ns)
 long socket_getopt(int fd, int level, int opt, void *val, unsigned *len)
 {
 	long err;
-	struct vsock *s = get(fd, &err);
+	struct vsock *s = vsock_of_fd(fd, &err);
 	struct timeval tv;
 	int v;
 
@@ -48,6 +65,8 @@ long socket_getopt(int fd, int level, int opt, void *val, unsigned *len)
 		return err;
 	if (level == AF_VSOCK)
 		return get_vsock_opt(s, opt, val, len);
+	if (level == SOL_EXO)
+		return get_exo_opt(s, opt, val, len);
 	if (level != SOL_SOCKET)
 		return -ENOPROTOOPT;
 	switch (opt) {
@@ -68,10 +87,10 @@ long socket_getopt(int fd, int level, int opt, void *val, unsigned *len)
 		v = s->state == VSOCK_LISTENING;
 		break;
 	case SO_RCVBUF:
-		v = (int)vsock_buf_alloc(s);
+		v = (int)(s->direct ? s->shared.bytes : vsock_buf_alloc(s));
 		break;
 	case SO_SNDBUF:
-		v = (int)s->peer_buf_alloc;
+		v = (int)(s->direct ? s->shared.bytes : s->peer_buf_alloc);
 		break;
 	case SO_RCVTIMEO:
 	case SO_SNDTIMEO:
@@ -99,7 +118,7 @@ static long set_timeout(uint64_t *ns, const void *val, unsigned len)
 long socket_setopt(int fd, int level, int opt, const void *val, unsigned len)
 {
 	long err;
-	struct vsock *s = get(fd, &err);
+	struct vsock *s = vsock_of_fd(fd, &err);
 
 	if (!s)
 		return err;
@@ -107,6 +126,8 @@ long socket_setopt(int fd, int level, int opt, const void *val, unsigned len)
 		return set_timeout(&s->rcv_timeout_ns, val, len);
 	if (level == SOL_SOCKET && opt == SO_SNDTIMEO)
 		return set_timeout(&s->snd_timeout_ns, val, len);
+	if (level == SOL_EXO && opt == EXO_SO_SPIN_NS)
+		return set_spin(s, val, len);
 	if (level == AF_VSOCK && opt == SO_VM_SOCKETS_CONNECT_TIMEOUT) {
 		err = set_timeout(&s->connect_timeout_ns, val, len);
 		if (err == 0 && s->connect_timeout_ns == 0)

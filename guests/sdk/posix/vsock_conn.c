@@ -19,6 +19,7 @@ struct vsock *vsock_new(uint16_t type)
 		return NULL;
 	s->type = type;
 	s->connect_timeout_ns = 2 * NS_PER_S;
+	s->spin_ns = VSOCK_SPIN_NS;
 	s->next = vsock_all;
 	vsock_all = s;
 	return s;
@@ -203,7 +204,7 @@ static struct vsock *find(const struct virtio_vsock_hdr *h)
 	return NULL;
 }
 
-static void on_request(const struct virtio_vsock_hdr *h)
+static void on_request(const struct virtio_vsock_hdr *h, const uint8_t *data, uint32_t len)
 {
 	struct vsock *l = vsock_bound(h->type, h->dst_port), *s;
 
@@ -219,6 +220,11 @@ static void on_request(const struct virtio_vsock_hdr *h)
 	s->peer_fwd_cnt = h->fwd_cnt;
 	s->state = VSOCK_CONNECTED;
 	s->listener = l;
+	if (len && !direct_attach(s, data, len)) {
+		refuse(h);
+		vsock_free(s);
+		return;
+	}
 	if (!vsock_control(s, VIRTIO_VSOCK_OP_RESPONSE, 0)) {
 		vsock_free(s);
 		return;
@@ -232,18 +238,52 @@ static void on_request(const struct virtio_vsock_hdr *h)
 	thread_wake(l);
 }
 
-static void gone(struct vsock *s)
+static unsigned reason_of(uint32_t flags)
+{
+	unsigned reason = flags >> EXO_REASON_SHIFT & 0xff;
+
+	return reason < EXO_REASONS ? reason : EXO_REASON_NONE;
+}
+
+static int connect_error(unsigned reason)
+{
+	static const uint8_t error[EXO_REASONS] = {
+		[EXO_REASON_REVOKED] = EACCES,      [EXO_REASON_EXPIRED] = EACCES,
+		[EXO_REASON_NO_SLOT] = EACCES,      [EXO_REASON_STALE] = ESTALE,
+		[EXO_REASON_ABSENT] = ECONNREFUSED, [EXO_REASON_NOT_READY] = ETIMEDOUT,
+		[EXO_REASON_BUDGET] = ENOBUFS,      [EXO_REASON_REFUSED] = ECONNREFUSED,
+		[EXO_REASON_SESSION] = ENETDOWN,    [EXO_REASON_TYPE] = EPROTOTYPE,
+	};
+
+	return error[reason] ? error[reason] : ECONNRESET;
+}
+
+/* Nothing more comes from the other end. Did it end without having said so? */
+static bool torn(const struct vsock *s)
+{
+	if (s->reason != EXO_REASON_DIED && s->reason != EXO_REASON_PROTOCOL)
+		return false;
+	return !s->peer_no_send && !direct_at_end(s);
+}
+
+/* The connection is over; `reason` says why. */
+static void gone(struct vsock *s, unsigned reason)
 {
 	timer_clear(&s->timer);
 	if (s->state == VSOCK_CLOSING) {
 		vsock_free(s);
 		return;
 	}
+	if (s->broken && (reason == EXO_REASON_NONE || reason == EXO_REASON_CLOSED))
+		reason = EXO_REASON_PROTOCOL;
+	s->reason = (uint8_t)reason;
 	if (s->state == VSOCK_CONNECTING) {
-		s->error = ECONNRESET;
+		s->error = connect_error(s->reason);
 		s->state = VSOCK_NEW;
 	} else {
 		s->state = VSOCK_DONE;
+		if (torn(s))
+			s->error = ECONNRESET;
 	}
 	s->peer_no_send = s->peer_no_recv = true;
 	thread_wake(s);
@@ -251,14 +291,34 @@ static void gone(struct vsock *s)
 
 static void on_shutdown(struct vsock *s, uint32_t flags)
 {
-	s->peer_no_recv |= (flags & VIRTIO_VSOCK_SHUTDOWN_RCV) != 0;
-	s->peer_no_send |= (flags & VIRTIO_VSOCK_SHUTDOWN_SEND) != 0;
-	if (s->peer_no_recv && s->peer_no_send) {
-		vsock_control(s, VIRTIO_VSOCK_OP_RST, 0); /* that is how it ends cleanly */
-		gone(s);
+	const uint32_t both = VIRTIO_VSOCK_SHUTDOWN_RCV | VIRTIO_VSOCK_SHUTDOWN_SEND;
+	bool recv = s->peer_no_recv || flags & VIRTIO_VSOCK_SHUTDOWN_RCV;
+	bool send = s->peer_no_send || flags & VIRTIO_VSOCK_SHUTDOWN_SEND;
+
+	if (recv && send) {
+		if ((flags & both) != both)
+			s->peer_no_send = true; /* said in two steps: no surprise */
+		/* That is how it ends cleanly; a ring is read to its end first. */
+		if (!s->mapped)
+			vsock_control(s, VIRTIO_VSOCK_OP_RST, 0);
+		gone(s, reason_of(flags));
 		return;
 	}
+	s->peer_no_recv = recv;
+	s->peer_no_send = send;
 	thread_wake(s); /* readers: that was all; writers: nobody reads */
+}
+
+static void on_reset(struct vsock *s, uint32_t flags)
+{
+	s->mapped = false;
+	if (s->state == VSOCK_DONE) { /* taken away while we were still reading */
+		if (reason_of(flags))
+			s->reason = (uint8_t)reason_of(flags);
+		thread_wake(s);
+		return;
+	}
+	gone(s, reason_of(flags));
 }
 
 static void on_connected(struct vsock *s, const struct virtio_vsock_hdr *h, const uint8_t *data,
@@ -270,8 +330,8 @@ static void on_connected(struct vsock *s, const struct virtio_vsock_hdr *h, cons
 			s->fwd_cnt += len;
 		else if (s->state == VSOCK_CONNECTED && !receive(s, h, data, len)) {
 			vsock_control(s, VIRTIO_VSOCK_OP_RST, 0);
+			gone(s, EXO_REASON_NONE);
 			s->error = ENOBUFS;
-			gone(s);
 			return;
 		}
 		break;
@@ -284,10 +344,25 @@ static void on_connected(struct vsock *s, const struct virtio_vsock_hdr *h, cons
 		on_shutdown(s, h->flags);
 		return;
 	default:
+		s->mapped = false;
 		refuse(h);
-		gone(s);
+		gone(s, EXO_REASON_NONE);
 		return;
 	}
+	thread_wake(s);
+}
+
+/* The answer to our REQUEST. */
+static void on_response(struct vsock *s, const struct virtio_vsock_hdr *h, const uint8_t *data,
+			uint32_t len)
+{
+	if (h->op != VIRTIO_VSOCK_OP_RESPONSE || (len && !direct_attach(s, data, len))) {
+		refuse(h);
+		gone(s, EXO_REASON_NONE);
+		return;
+	}
+	timer_clear(&s->timer);
+	s->state = VSOCK_CONNECTED;
 	thread_wake(s);
 }
 
@@ -301,7 +376,7 @@ void vsock_on_packet(const struct virtio_vsock_hdr *h, const uint8_t *data, uint
 	s = find(h);
 	if (!s) {
 		if (h->op == VIRTIO_VSOCK_OP_REQUEST)
-			on_request(h);
+			on_request(h, data, len);
 		else
 			refuse(h);
 		return;
@@ -309,16 +384,9 @@ void vsock_on_packet(const struct virtio_vsock_hdr *h, const uint8_t *data, uint
 	s->peer_buf_alloc = h->buf_alloc;
 	s->peer_fwd_cnt = h->fwd_cnt;
 	if (h->op == VIRTIO_VSOCK_OP_RST) {
-		gone(s);
+		on_reset(s, h->flags);
 	} else if (s->state == VSOCK_CONNECTING) {
-		if (h->op != VIRTIO_VSOCK_OP_RESPONSE) {
-			refuse(h);
-			gone(s);
-			return;
-		}
-		timer_clear(&s->timer);
-		s->state = VSOCK_CONNECTED;
-		thread_wake(s);
+		on_response(s, h, data, len);
 	} else if (s->state != VSOCK_DONE) {
 		on_connected(s, h, data, len);
 	}
@@ -330,8 +398,10 @@ void vsock_on_reset(void)
 
 	for (struct vsock *s = vsock_all; s; s = next) {
 		next = s->next;
-		if (s->state >= VSOCK_CONNECTING && s->state != VSOCK_DONE)
-			gone(s);
+		if (s->state >= VSOCK_CONNECTING && s->state != VSOCK_DONE) {
+			s->mapped = false;
+			gone(s, EXO_REASON_NONE);
+		}
 	}
 }
 
@@ -347,7 +417,7 @@ static void connect_expired(struct timer *t)
 	struct vsock *s = of_timer(t);
 
 	vsock_control(s, VIRTIO_VSOCK_OP_RST, 0);
-	gone(s);
+	gone(s, EXO_REASON_NONE);
 	s->error = ETIMEDOUT;
 }
 
@@ -355,6 +425,20 @@ void vsock_connect_timer(struct vsock *s)
 {
 	s->timer.fn = connect_expired;
 	timer_set(&s->timer, clock_ns() + s->connect_timeout_ns, 0);
+}
+
+static void broken_expired(struct timer *t)
+{
+	struct vsock *s = of_timer(t);
+
+	vsock_control(s, VIRTIO_VSOCK_OP_RST, 0);
+	gone(s, EXO_REASON_PROTOCOL);
+}
+
+void vsock_broken_timer(struct vsock *s, uint64_t ns)
+{
+	s->timer.fn = broken_expired;
+	timer_set(&s->timer, clock_ns() + ns, 0);
 }
 
 static void close_expired(struct timer *t)
@@ -375,15 +459,18 @@ void vsock_close(struct vsock *s)
 			vsock_control(q, VIRTIO_VSOCK_OP_RST, 0);
 		vsock_free(q);
 	}
-	if (s->state == VSOCK_CONNECTING)
+	if (s->state == VSOCK_CONNECTING || (s->state == VSOCK_DONE && s->mapped))
 		vsock_control(s, VIRTIO_VSOCK_OP_RST, 0);
 	if (s->state != VSOCK_CONNECTED) {
 		vsock_free(s);
 		return;
 	}
+	direct_half_close(s, true, true); /* the other end need not wait for the news */
+	s->mapped = false;
 	s->state = VSOCK_CLOSING;
 	s->timer.fn = close_expired;
 	timer_set(&s->timer, clock_ns() + CLOSE_NS, 0);
-	vsock_control(s, VIRTIO_VSOCK_OP_SHUTDOWN,
-		      VIRTIO_VSOCK_SHUTDOWN_RCV | VIRTIO_VSOCK_SHUTDOWN_SEND);
+	if (!s->broken)
+		vsock_control(s, VIRTIO_VSOCK_OP_SHUTDOWN,
+			      VIRTIO_VSOCK_SHUTDOWN_RCV | VIRTIO_VSOCK_SHUTDOWN_SEND);
 }

@@ -4,6 +4,8 @@
 
 #include "files.h"
 
+#include <exo/channel.h>
+#include <exo/ring.h>
 #include <linux/vm_sockets.h>
 #include <linux/virtio_vsock.h>
 
@@ -12,6 +14,7 @@
 /* What we let the peer send unread. A message takes four bytes more in the ring. */
 #define VSOCK_STREAM_CREDIT VSOCK_RING_BYTES
 #define VSOCK_SEQ_CREDIT (192u << 10)
+#define VSOCK_SPIN_NS 50000 /* how long to look for data before sleeping */
 
 enum vsock_state {
 	VSOCK_NEW,
@@ -31,6 +34,7 @@ struct vsock {
 	uint32_t peer_port;
 	uint32_t peer_cid;
 	int error;                  /* SO_ERROR */
+	uint8_t reason;             /* enum exo_reason: why it ended */
 	bool shut_read, shut_write; /* by us */
 	bool peer_no_send, peer_no_recv;
 
@@ -47,6 +51,19 @@ struct vsock {
 
 	uint64_t rcv_timeout_ns, snd_timeout_ns, connect_timeout_ns; /* 0: none */
 	struct timer timer;                                          /* of connecting, of closing */
+
+	/* Direct: see vsock_direct.c. The queues' fields above are not used then. */
+	bool direct; /* the bytes go through `shared`… */
+	bool mapped; /* …which may be touched (still) */
+	bool broken; /* the other end broke the ring: waits for the device's last word */
+	struct exo_ring shared;
+	uint32_t doorbell;                  /* rings the other end */
+	unsigned in_sleepers, out_sleepers; /* threads that sleep on it */
+	struct vsock *sleep_next, **sleep_at;
+	uint64_t space_need; /* the least that a bell was asked for and not found yet */
+	uint64_t poll_need;  /* what was missing when a write would have blocked */
+	uint32_t spin_ns;
+	uint16_t spin_skip, spin_misses;
 
 	/* Listening: connections not accepted yet. */
 	struct vsock *queue_head, *queue_tail, *queue_next, *listener;
@@ -73,7 +90,35 @@ uint32_t vsock_ring_peek(const struct vsock *s, uint32_t skip, const struct iove
 void vsock_ring_drop(struct vsock *s, uint32_t len, uint32_t payload);
 uint32_t vsock_ring_word(const struct vsock *s);
 void vsock_connect_timer(struct vsock *s);
+void vsock_broken_timer(struct vsock *s, uint64_t ns);
+uint64_t vsock_deadline(uint64_t timeout_ns); /* 0: never */
 /* The last descriptor is closed. */
 void vsock_close(struct vsock *s);
+
+/* ---- socket_io.c: file operations and calls ------------------------------------ */
+
+long vsock_readv(struct file *f, const struct iovec *iov, int n, int64_t off);
+long vsock_writev(struct file *f, const struct iovec *iov, int n, int64_t off);
+/* Sleeps until something happens to s. 0, or what the call returns. */
+long vsock_wait(struct vsock *s, bool nonblock, uint64_t deadline);
+bool vsock_has_data(struct vsock *s);
+/* The socket behind an fd, or NULL and *err. */
+struct vsock *vsock_of_fd(int fd, long *err);
+
+/* ---- vsock_direct.c ------------------------------------------------------------ */
+
+/* Makes it direct, as the payload of the packet that connects it says; false: it can't be. */
+bool direct_attach(struct vsock *s, const uint8_t *data, uint32_t len);
+/* Tells the other end that nothing more comes, or will be read. */
+void direct_half_close(struct vsock *s, bool fin, bool stop);
+long direct_send(struct vsock *s, const struct iovec *iov, int n, bool nonblock, bool eor);
+long direct_recv(struct vsock *s, const struct iovec *iov, int n, int flags, bool nonblock,
+		 int *out_flags);
+/* For poll: is there something; will there be nothing more; would a write not block. */
+bool direct_readable(struct vsock *s);
+bool direct_at_end(const struct vsock *s);
+bool direct_writable(struct vsock *s);
+/* A poller is about to sleep: asks for the bell. */
+void direct_poll_prepare(struct vsock *s);
 
 #endif

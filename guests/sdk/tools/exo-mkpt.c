@@ -36,6 +36,8 @@
 #define PTE_LEAF (PTE_P | PTE_A | PTE_D)
 #define PTE_WINDOW (PTE_LEAF | PTE_LARGE | PTE_U | PTE_W | PTE_UNCACHED | PTE_NX)
 
+#define PTE_SHARED (PTE_LEAF | PTE_LARGE | PTE_U | PTE_W | PTE_NX)
+
 #define GATE_INTERRUPT 0x8e00ull
 #define GATE_DPL3 0x6000ull
 
@@ -217,6 +219,9 @@ static void fill_tables(struct elf *elf)
 	root[0] = gib_va | PTE_TABLE;
 	gib[0] = low_va | PTE_TABLE;
 	gib[3] = devices_va | PTE_TABLE;
+	/* Memory that channels share: ordinary memory, so that it needs no call. */
+	for (va = EXO_WINDOW_GPA; va < EXO_WINDOW_GPA + EXO_WINDOW_MAX; va += REGION)
+		devices[(va - 3 * GIB) / REGION] = va | PTE_SHARED;
 	devices[(SUP_WINDOW0_BASE - 3 * GIB) / REGION] = SUP_WINDOW0_BASE | PTE_WINDOW;
 	devices[(SUP_WINDOW1_BASE - 3 * GIB) / REGION] = SUP_WINDOW1_BASE | PTE_WINDOW;
 	for (va = 0; va < l->premap_end; va += REGION)
