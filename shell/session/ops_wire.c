@@ -69,7 +69,6 @@ int64_t ops_grant(struct session *s, const char *guest, const json_t *grant)
 			  (uint32_t)number_of(grant, "port"), clock_now_ns());
 	if (id < 0)
 		return id;
-	session_changed(s);
 	session_wake_at(s, 1); /* its lease may be the next to end */
 	return id;
 }
@@ -111,7 +110,6 @@ static void op_revoke(struct request *r)
 		  : policy_revoke_named(s->policy, guest, service);
 	if (n < 0)
 		return request_fail(r, CONTROL_NOT_FOUND, "no such grant; exo wires lists them");
-	session_changed(s);
 	request_ok(r, json_pack("{s:i}", "revoked", by_id ? 1 : n));
 }
 

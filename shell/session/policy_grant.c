@@ -232,6 +232,8 @@ static struct grant *grant_add(struct policy *p, const struct policy_grant_info 
 	g->limits = i->limits;
 	g->origin = i->origin;
 	g->fixed_port = i->fixed_port;
+	g->uses = i->uses;
+	g->refusals = i->refusals;
 	*err = grant_set_expiry(
 		p, g, i->limits.lease_ms ? policy_deadline(now_ns, i->limits.lease_ms) : 0);
 	if (!*err)

@@ -151,6 +151,7 @@ struct session {
 	uint64_t end_by_ns; /* a shutdown takes no longer */
 	struct machine *forgotten;
 	struct machine_dying *dying; /* VMMs that ended and are not gone yet */
+	void *state, *audit;         /* state.c, audit.c */
 	void *control;               /* control.c */
 	void *wires;                 /* wire.c */
 	void *memory;                /* memory.c */
@@ -275,7 +276,8 @@ void wire_machine_gone(struct machine *m, enum exo_reason reason);
 typedef void wire_host_fn(void *opaque, enum exo_reason reason, int fd);
 void wire_connect_host(struct session *s, const char *service, bool seqpacket, const char *from,
 		       uint64_t deadline_ns, wire_host_fn *done, void *opaque);
-/* Whoever asked with this opaque has gone: done is not called any more. */
+/* Whoever asked with this opaque has gone: neither this done nor wire_refresh's is called any more.
+ */
 void wire_cancel_host(struct session *s, const void *opaque);
 /*
  * Connects to a vsock port of a running guest, past the policy: for guests without
@@ -300,6 +302,10 @@ uint64_t wire_tick(struct session *s, uint64_t now_ns);
 /* All VMMs of an earlier session have said what they have: what has two ends goes on. */
 void wire_adopted(struct session *s);
 void wire_finish(struct session *s);
+/* Why a connection (or a connect) of m ended lately, by its ports as m sees them; NONE: unknown. */
+enum exo_reason wire_reason(struct machine *m, uint32_t local_port, uint32_t peer_port);
+/* What a host program that opened the connection calls itself, or NULL: a guest did. */
+const char *wire_host_name(struct session *s, uint32_t conn);
 /* The word of docs/channels.md: "closed", "revoked", … */
 const char *wire_reason_word(enum exo_reason reason);
 /* policy's close_conn. */
@@ -379,8 +385,23 @@ void mounts_machine_gone(struct machine *m);
 /* ---- state.c, audit.c
  * ------------------------------------------------------------------------------- */
 
-int state_load(struct session *s); /* grants, added manifests, guests that may still run */
+/*
+ * The first thing in a public session: grants, added manifests, and guests that may
+ * still run are as they were. What is damaged is set aside, with a message. 0 or
+ * -errno: it can't be read, and is left alone.
+ */
+int state_load(struct session *s);
+/* Replaces the file; nothing without a directory. 0 or -errno. */
 int state_save(struct session *s);
+/* From policy's events: a grant that was made or ended is written down at once. */
+void state_event(struct session *s, const struct policy_event *e);
+void state_finish(struct session *s);
+/*
+ * Writes the event down and shows it to those who follow. What one guest causes is
+ * bounded; what is left out is counted in a line of its own (H-34). Nothing is
+ * written without a directory.
+ */
 void audit_event(struct session *s, const struct policy_event *e);
+void audit_finish(struct session *s);
 
 #endif
