@@ -273,7 +273,7 @@ static int want_required(struct machine *m, const char *service, char why[512])
 		err = lifecycle_start(provider, inner);
 	if (!err || err == -EINPROGRESS || err == -EALREADY)
 		return -EINPROGRESS;
-	snprintf(why, 512, "%s requires %s of %s: %s", m->name, service, provider->name,
+	snprintf(why, 512, "%s requires %s of %s: %.250s", m->name, service, provider->name,
 		 inner[0] ? inner : lifecycle_state_name(provider->state));
 	return err;
 }
@@ -386,6 +386,7 @@ int lifecycle_want(struct session *s, const char *service)
 {
 	struct policy_service_info info;
 	struct machine *m = provider_of(s, service, &info);
+	uint64_t pause;
 	char why[512];
 	int err;
 
@@ -410,6 +411,8 @@ int lifecycle_want(struct session *s, const char *service)
 	default:
 		return -EINPROGRESS;
 	}
+	pause = m->backoff_ns;
 	err = lifecycle_start(m, why);
+	m->backoff_ns = pause; /* for the next, if it does not get ready this time either */
 	return err ? (err == -EALREADY ? -EINPROGRESS : err) : -EINPROGRESS;
 }
