@@ -133,8 +133,12 @@ static void put_aside(struct vsock *v, struct conn *c, const struct virtio_vsock
 		      uint32_t len)
 {
 	append(v, c, len);
-	if (c->type == VIRTIO_VSOCK_TYPE_STREAM)
+	if (c->type == VIRTIO_VSOCK_TYPE_STREAM) {
+		/* A ring that took a part has not been asked to tell of room yet. */
+		if (c->peer.kind == PEER_RING && c->used == len)
+			conn_flush(v, c);
 		return;
+	}
 	c->unfinished += len;
 	if (!(h->flags & VIRTIO_VSOCK_SEQ_EOM))
 		return;
