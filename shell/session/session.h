@@ -115,6 +115,7 @@ struct machine {
 	unsigned nold_slots;
 	uint16_t *old_generation; /* likewise: EXO_SLOTS_MAX of them, or NULL */
 	uint64_t stats_asked, stats_answered;
+	uint64_t stats_by_ns; /* the next of them has to come by then; 0: none is to come */
 	uint64_t quota_ns;    /* of messages: see machine_recv */
 	uint64_t resume_ns;   /* it said too much: it is heard again then; 0: it is heard */
 	uint64_t adopt_by_ns; /* it has to say HELLO and CHANNELS by then; 0: it has */
@@ -319,7 +320,10 @@ void caps_machine_gone(struct machine *m);
 /* Somebody waits with TAKE or MEM_ACCEPT at this connection: look again. */
 void caps_offered(struct session *s, uint32_t conn);
 
-/* Handles the EXO_CAP_MEM_* ops: the answer is in *msg. -EAGAIN: later, by caps_answer. */
+/*
+ * Handles the EXO_CAP_MEM_* ops: the answer is in *msg. -EINPROGRESS: later, by caps_answer, or
+ * when it is tried again after caps_offered.
+ */
 int memory_op(struct machine *m, struct exo_cap_msg *msg, void *conversation);
 void caps_answer(struct machine *m, void *conversation, const struct exo_cap_msg *msg);
 /* EXO_VMM_MEM_MAPPED. False: nobody asked for it, the VMM is to be ended. */

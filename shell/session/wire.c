@@ -1,0 +1,645 @@
+/*
+ * Connections: from a guest's request through policy to two VMMs.
+ *
+ * The opener's request is answered when the acceptor's VMM has said ACCEPTED, so a
+ * set-up is one message to each of the two and one back from the acceptor. In between the
+ * connection is `offered` and has a deadline. A provider that is not there is asked
+ * for (lifecycle_want), and the request waits.
+ *
+ * A connection is known until both ends have closed it, or an end is gone, or it is
+ * revoked. One that only one end has closed is forgotten after WIRE_LINGER_NS: the other
+ * end's VMM may keep what it has not read, but the opener is not charged for it for ever.
+ */
+#include "wire_impl.h"
+
+#include "clock.h"
+
+#include <exo/ring.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/virtio_vsock.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static const struct {
+	const char *word;
+	int err; /* of connect */
+} reasons[EXO_REASONS] = {
+	[EXO_REASON_NONE] = {"none", -EIO},
+	[EXO_REASON_CLOSED] = {"closed", -ECONNREFUSED},
+	[EXO_REASON_ENDED] = {"ended", -ECONNREFUSED},
+	[EXO_REASON_DIED] = {"died", -ECONNREFUSED},
+	[EXO_REASON_REVOKED] = {"revoked", -EACCES},
+	[EXO_REASON_EXPIRED] = {"expired", -EACCES},
+	[EXO_REASON_PROTOCOL] = {"protocol", -EPROTO},
+	[EXO_REASON_NO_SLOT] = {"no-slot", -EACCES},
+	[EXO_REASON_STALE] = {"stale", -ESTALE},
+	[EXO_REASON_ABSENT] = {"absent", -ECONNREFUSED},
+	[EXO_REASON_NOT_READY] = {"not-ready", -ETIMEDOUT},
+	[EXO_REASON_BUDGET] = {"budget", -ENOBUFS},
+	[EXO_REASON_REFUSED] = {"refused", -ECONNREFUSED},
+	[EXO_REASON_SESSION] = {"session", -ENETDOWN},
+	[EXO_REASON_TYPE] = {"type", -EPROTOTYPE},
+};
+
+const char *wire_reason_word(enum exo_reason reason)
+{
+	return reason < EXO_REASONS ? reasons[reason].word : "unknown";
+}
+
+/* ---- tables ------------------------------------------------------------------------ */
+
+struct wires *wires_of(struct session *s)
+{
+	if (!s->wires)
+		s->wires = calloc(1, sizeof(struct wires));
+	return s->wires;
+}
+
+struct wire_ends *wire_ends_of(struct machine *m)
+{
+	if (!m->wires)
+		m->wires = calloc(1, sizeof(struct wire_ends));
+	return m->wires;
+}
+
+struct wire *wire_find(struct session *s, uint32_t conn)
+{
+	struct wires *all = s->wires;
+	struct wire *w = all ? all->bucket[conn % WIRE_BUCKETS] : NULL;
+
+	while (w && w->conn != conn)
+		w = w->hash_next;
+	return w;
+}
+
+static unsigned side_of(const struct wire *w, const struct machine *m)
+{
+	return w->end[WIRE_OPENER] == m ? WIRE_OPENER : WIRE_ACCEPTOR;
+}
+
+static void enter(struct wire *w, unsigned side, struct machine *m)
+{
+	struct wire_ends *e = m->wires;
+
+	w->end[side] = m;
+	w->prev[side] = NULL;
+	w->next[side] = e->first;
+	if (e->first)
+		e->first->prev[side_of(e->first, m)] = w;
+	e->first = w;
+}
+
+static void leave(struct wire *w, unsigned side)
+{
+	struct machine *m = w->end[side];
+	struct wire *prev = w->prev[side], *next = w->next[side];
+
+	if (!m)
+		return;
+	if (prev)
+		prev->next[side_of(prev, m)] = next;
+	else
+		((struct wire_ends *)m->wires)->first = next;
+	if (next)
+		next->prev[side_of(next, m)] = prev;
+	w->end[side] = NULL;
+}
+
+int wire_add(struct session *s, uint32_t conn, struct machine *opener, struct machine *acceptor,
+	     struct wire **out)
+{
+	struct wires *all = wires_of(s);
+	struct wire *w = all ? calloc(1, sizeof(*w)) : NULL;
+
+	if (!w || (opener && !wire_ends_of(opener)) || (acceptor && !wire_ends_of(acceptor))) {
+		free(w);
+		return -ENOMEM;
+	}
+	w->conn = conn;
+	w->ring_fd = -1;
+	w->hash_next = all->bucket[conn % WIRE_BUCKETS];
+	all->bucket[conn % WIRE_BUCKETS] = w;
+	all->nwires++;
+	if (opener)
+		enter(w, WIRE_OPENER, opener);
+	if (acceptor)
+		enter(w, WIRE_ACCEPTOR, acceptor);
+	*out = w;
+	return 0;
+}
+
+void wire_set_deadline(struct session *s, struct wire *w, uint64_t deadline_ns)
+{
+	struct wires *all = s->wires;
+
+	if (w->deadline_ns && !deadline_ns) {
+		if (w->offered_prev)
+			w->offered_prev->offered_next = w->offered_next;
+		else
+			all->offered = w->offered_next;
+		if (w->offered_next)
+			w->offered_next->offered_prev = w->offered_prev;
+	} else if (!w->deadline_ns && deadline_ns) {
+		w->offered_prev = NULL;
+		w->offered_next = all->offered;
+		if (all->offered)
+			all->offered->offered_prev = w;
+		all->offered = w;
+	}
+	w->deadline_ns = deadline_ns;
+	session_wake_at(s, deadline_ns);
+}
+
+static void remember(struct machine *m, uint32_t local, uint32_t peer, enum exo_reason reason)
+{
+	struct wire_ends *e = m ? m->wires : NULL;
+
+	if (e)
+		e->recent[e->nrecent++ % WIRE_RECENT_MAX] =
+			(struct wire_recent){local, peer, reason};
+}
+
+enum exo_reason wire_reason(struct machine *m, uint32_t local_port, uint32_t peer_port)
+{
+	const struct wire_ends *e = m->wires;
+
+	for (unsigned i = e ? e->nrecent : 0; i > 0 && i + WIRE_RECENT_MAX > e->nrecent; i--) {
+		const struct wire_recent *r = &e->recent[(i - 1) % WIRE_RECENT_MAX];
+
+		if (r->local_port == local_port && r->peer_port == peer_port)
+			return r->reason;
+	}
+	return EXO_REASON_NONE;
+}
+
+void wire_remove(struct session *s, struct wire *w, enum exo_reason reason)
+{
+	struct wires *all = s->wires;
+	struct wire **at = &all->bucket[w->conn % WIRE_BUCKETS];
+	struct policy_conn_info c;
+
+	if (!policy_conn_info(s->policy, w->conn, &c)) {
+		remember(w->end[WIRE_OPENER], c.opener_port, c.slot_port, reason);
+		remember(w->end[WIRE_ACCEPTOR], c.port, EXO_CONN_PORT(c.id), reason);
+	}
+	if (w->state == WIRE_OFFERED && w->end[WIRE_OPENER])
+		((struct wire_ends *)w->end[WIRE_OPENER]->wires)->pending--;
+	wire_set_deadline(s, w, 0);
+	leave(w, WIRE_OPENER);
+	leave(w, WIRE_ACCEPTOR);
+	while (*at != w)
+		at = &(*at)->hash_next;
+	*at = w->hash_next;
+	all->nwires--;
+	memory_conn_gone(s, w->conn);
+	policy_conn_end(s->policy, w->conn, reason);
+	caps_offered(s, w->conn); /* who waits there hears that there is nothing any more */
+	if (w->ring_fd >= 0)
+		close(w->ring_fd);
+	free(w);
+}
+
+/* ---- messages ------------------------------------------------------------------------- */
+
+void wire_tell_close(struct machine *m, uint32_t conn, enum exo_reason reason)
+{
+	struct exo_vmm_close msg = {
+		{EXO_VMM_MAGIC, EXO_VMM_CHANNEL_CLOSE, sizeof(msg), 0}, conn, reason};
+
+	machine_send(m, &msg, sizeof(msg), NULL, 0);
+}
+
+static void send_refusal(struct machine *m, uint32_t request, uint32_t port, uint32_t type,
+			 enum exo_reason reason)
+{
+	struct exo_vmm_vsock msg = {
+		.h = {EXO_VMM_MAGIC, EXO_VMM_VSOCK_REPLY, sizeof(msg), 0},
+		.id = request,
+		.port = port,
+		.type = type,
+		.status = reasons[reason].err,
+		.reason = reason,
+	};
+
+	machine_send(m, &msg, sizeof(msg), NULL, 0);
+}
+
+void wire_refuse(struct session *s, const struct wire_ask *a, enum exo_reason reason)
+{
+	if (a->m) {
+		send_refusal(a->m, a->request, a->port, a->type, reason);
+		if (wire_ends_of(a->m))
+			remember(a->m, a->guest_port, a->port, reason);
+	} else if (a->done) {
+		a->done(a->opaque, reason, -1);
+	}
+}
+
+/* What was offered comes to nothing. */
+static void refuse_offered(struct session *s, struct wire *w, enum exo_reason reason)
+{
+	if (w->end[WIRE_OPENER])
+		send_refusal(w->end[WIRE_OPENER], w->request, w->port, w->type, reason);
+	else
+		wire_host_made(w, reason);
+	wire_remove(s, w, reason);
+}
+
+static uint32_t bell_key(const struct machine *m, bool direct)
+{
+	return (uint32_t)(m->number * 2) + !direct;
+}
+
+/* One end gets the ring, and the doorbell of the other end. */
+static void send_channel(struct wire *w, unsigned side, bool direct, uint64_t cookie)
+{
+	const struct machine *peer = w->end[!side];
+	bool peer_direct = w->direct[!side];
+	int fds[2] = {w->ring_fd, peer_direct ? peer->guest_bell : peer->vmm_bell};
+	struct exo_vmm_channel msg = {
+		.h = {EXO_VMM_MAGIC, EXO_VMM_CHANNEL, sizeof(msg), 2},
+		.conn = w->conn,
+		.request = side == WIRE_OPENER ? w->request : 0,
+		.port = w->port,
+		.type = w->type,
+		.side = side,
+		.flags = direct ? EXO_CHANNEL_DIRECT : 0,
+		.ring_bytes = w->ring_bytes,
+		.peer = bell_key(peer, peer_direct),
+		.cookie = cookie,
+		.max_rate = w->max_rate,
+	};
+
+	machine_send(w->end[side], &msg, sizeof(msg), fds, 2);
+}
+
+static int make_ring(uint32_t ring_bytes)
+{
+	int fd = memfd_create("exo-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, (off_t)exo_ring_total(ring_bytes)) ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+		err = -errno;
+	if (!err)
+		return fd;
+	close(fd);
+	return err;
+}
+
+/* ---- a request -------------------------------------------------------------------------- */
+
+/* Between two guests: the acceptor is offered it. */
+static enum exo_reason offer(struct session *s, const struct wire_ask *a,
+			     const struct policy_conn_info *c, struct machine *acceptor)
+{
+	struct wire *w;
+
+	if (wire_add(s, c->id, a->m, acceptor, &w))
+		return EXO_REASON_BUDGET;
+	((struct wire_ends *)a->m->wires)->pending++;
+	w->request = a->request;
+	w->port = c->port;
+	w->guest_port = a->guest_port;
+	w->type = a->type;
+	w->ring_bytes = (uint32_t)c->buffer_bytes;
+	w->max_rate = c->max_rate;
+	w->direct[WIRE_OPENER] = a->direct && !c->max_rate;
+	w->ring_fd = make_ring(w->ring_bytes);
+	if (w->ring_fd < 0) {
+		wire_remove(s, w, EXO_REASON_BUDGET);
+		return EXO_REASON_BUDGET;
+	}
+	wire_set_deadline(s, w, clock_now_ns() + WIRE_ACCEPT_NS);
+	send_channel(w, WIRE_ACCEPTOR, !c->max_rate, wire_acceptor_cookie(c));
+	return EXO_REASON_NONE;
+}
+
+static enum exo_reason connect_to(struct session *s, const struct wire_ask *a,
+				  const struct policy_conn_info *c)
+{
+	struct machine *acceptor;
+
+	if (c->acceptor == POLICY_HOST)
+		return wire_to_host(s, a, c);
+	acceptor = session_by_subject(s, c->acceptor);
+	if (!acceptor || !machine_runs(acceptor))
+		return EXO_REASON_NOT_READY;
+	return a->m ? offer(s, a, c, acceptor) : wire_from_host(s, a, c, acceptor);
+}
+
+/* How long a request waits for the provider of a service. */
+static uint64_t patience(struct session *s, const char *service)
+{
+	struct policy_service_info info;
+	const struct machine *m = NULL;
+
+	if (!policy_service_info(s->policy, service, &info) && info.provider)
+		m = session_find(s, info.provider);
+	return m && m->manifest && m->manifest->start_timeout_ns ? m->manifest->start_timeout_ns
+								 : WIRE_START_NS;
+}
+
+/* True: it is settled, one way or the other. False: it waits for a->service. */
+static bool attempt(struct session *s, struct wire_ask *a)
+{
+	struct policy_conn_info c = {0};
+	enum exo_reason reason;
+	int wanted;
+
+	for (int i = 0; i < 2; i++) {
+		uint64_t now = clock_now_ns();
+		uint32_t subject = a->m ? a->m->subject : POLICY_HOST;
+
+		reason = policy_connect(s->policy, subject, a->port, a->guest_port,
+					a->type == VIRTIO_VSOCK_TYPE_SEQPACKET, WIRE_RING_BYTES,
+					WIRE_RING_MIN, now, &c);
+		if (reason == EXO_REASON_NONE) {
+			reason = connect_to(s, a, &c);
+			if (reason == EXO_REASON_NONE)
+				return true;
+			policy_conn_end(s->policy, c.id, reason);
+			break;
+		}
+		if (reason != EXO_REASON_ABSENT && reason != EXO_REASON_NOT_READY)
+			break;
+		snprintf(a->service, sizeof(a->service), "%s", c.service);
+		wanted = lifecycle_want(s, a->service);
+		if (wanted == -EINPROGRESS) {
+			if (!a->deadline_ns)
+				a->deadline_ns = now + patience(s, a->service);
+			if (now < a->deadline_ns)
+				return false;
+		}
+		if (wanted) {
+			policy_conn_refused(s->policy, subject, a->port, reason);
+			break;
+		}
+	}
+	wire_refuse(s, a, reason);
+	return true;
+}
+
+void wire_ask(struct session *s, const struct wire_ask *a)
+{
+	struct wire_ends *e = a->m ? wire_ends_of(a->m) : NULL;
+	struct wires *all = wires_of(s);
+	struct wire_ask *kept;
+
+	if (!all || (a->m && !e) || (e && e->pending >= WIRE_PENDING_MAX))
+		return wire_refuse(s, a, EXO_REASON_BUDGET);
+	kept = malloc(sizeof(*kept));
+	if (!kept)
+		return wire_refuse(s, a, EXO_REASON_BUDGET);
+	*kept = *a;
+	if (attempt(s, kept)) {
+		free(kept);
+		return;
+	}
+	if (e)
+		e->pending++;
+	kept->next = all->asks;
+	all->asks = kept;
+	session_wake_at(s, kept->deadline_ns);
+}
+
+void wire_request(struct machine *m, const struct exo_vmm_vsock *r)
+{
+	const struct wire_ask a = {
+		.m = m,
+		.request = r->id,
+		.port = r->port,
+		.guest_port = r->guest_port,
+		.type = r->type,
+		.direct = r->flags & EXO_VSOCK_DIRECT,
+	};
+
+	if (m->session->ending && !m->session->leave_guests)
+		return wire_refuse(m->session, &a, EXO_REASON_SESSION);
+	wire_ask(m->session, &a);
+}
+
+/* Takes asks out of the list (all that `pick` wants) and tries them anew. */
+static void retry(struct session *s, bool (*pick)(const struct wire_ask *a, const void *arg),
+		  const void *arg)
+{
+	struct wires *all = s->wires;
+	struct wire_ask **at = &all->asks, *picked = NULL, *a;
+
+	while ((a = *at)) {
+		if (!pick(a, arg)) {
+			at = &a->next;
+			continue;
+		}
+		*at = a->next;
+		a->next = picked;
+		picked = a;
+	}
+	while ((a = picked)) {
+		picked = a->next;
+		if (a->m)
+			((struct wire_ends *)a->m->wires)->pending--;
+		wire_ask(s, a);
+		free(a);
+	}
+}
+
+static bool waits_for(const struct wire_ask *a, const void *service)
+{
+	return !strcmp(a->service, service);
+}
+
+static bool is_late(const struct wire_ask *a, const void *now)
+{
+	return a->deadline_ns <= *(const uint64_t *)now;
+}
+
+void wire_service_changed(struct session *s, const char *service)
+{
+	char name[POLICY_NAME_MAX]; /* the caller's may be one that goes */
+
+	snprintf(name, sizeof(name), "%s", service);
+	if (s->wires)
+		retry(s, waits_for, name);
+}
+
+/* ---- what VMMs say ------------------------------------------------------------------------ */
+
+static void take_counters(struct wire *w, unsigned side, const struct exo_vmm_channel_state *st)
+{
+	w->count[side].tx_bytes = st->tx_bytes;
+	w->count[side].rx_bytes = st->rx_bytes;
+	w->count[side].tx_messages = st->tx_messages;
+	w->count[side].rx_messages = st->rx_messages;
+}
+
+static void accepted(struct session *s, struct wire *w, bool direct)
+{
+	struct policy_conn_info c;
+
+	policy_conn_accept(s->policy, w->conn);
+	w->state = WIRE_OPEN;
+	wire_set_deadline(s, w, 0);
+	if (!w->end[WIRE_OPENER]) {
+		wire_host_made(w, EXO_REASON_NONE);
+		return;
+	}
+	((struct wire_ends *)w->end[WIRE_OPENER]->wires)->pending--;
+	w->direct[WIRE_ACCEPTOR] = direct && !w->max_rate;
+	if (!policy_conn_info(s->policy, w->conn, &c))
+		send_channel(w, WIRE_OPENER, w->direct[WIRE_OPENER], wire_opener_cookie(&c));
+	close(w->ring_fd);
+	w->ring_fd = -1;
+}
+
+static void closed(struct session *s, struct wire *w, unsigned side, enum exo_reason reason)
+{
+	struct machine *other = w->end[!side];
+
+	w->closed[side] = true;
+	if (!other || w->closed[!side])
+		return wire_remove(s, w, EXO_REASON_CLOSED);
+	wire_tell_close(other, w->conn, reason == EXO_REASON_PROTOCOL ? reason : EXO_REASON_CLOSED);
+	w->state = WIRE_HALF;
+	wire_set_deadline(s, w, clock_now_ns() + WIRE_LINGER_NS);
+}
+
+bool wire_state(struct machine *m, const struct exo_vmm_channel_state *st)
+{
+	struct session *s = m->session;
+	struct wire *w = wire_find(s, st->conn);
+	unsigned side;
+
+	if (!w)
+		return true; /* our news and its have crossed */
+	if (w->end[WIRE_OPENER] != m && w->end[WIRE_ACCEPTOR] != m)
+		return false;
+	side = side_of(w, m);
+	if (w->state == WIRE_OFFERED) {
+		if (side == WIRE_OPENER)
+			return false;
+		if (st->state == EXO_CHANNEL_ACCEPTED)
+			accepted(s, w, st->flags & EXO_CHANNEL_DIRECT);
+		else
+			refuse_offered(s, w,
+				       st->reason == EXO_REASON_BUDGET ? EXO_REASON_BUDGET
+								       : EXO_REASON_REFUSED);
+		return true;
+	}
+	if (st->state != EXO_CHANNEL_CLOSED || w->closed[side])
+		return false;
+	take_counters(w, side, st);
+	closed(s, w, side, st->reason);
+	return true;
+}
+
+/* ---- ends ----------------------------------------------------------------------------------- */
+
+void wire_close(struct session *s, uint32_t conn, enum exo_reason reason)
+{
+	struct wire *w = wire_find(s, conn);
+
+	if (!w) {
+		policy_conn_end(s->policy, conn, reason);
+		return;
+	}
+	if (w->state == WIRE_OFFERED) {
+		wire_tell_close(w->end[WIRE_ACCEPTOR], conn, reason);
+		refuse_offered(s, w, reason);
+		return;
+	}
+	for (unsigned side = 0; side < 2; side++) {
+		if (w->end[side] && !w->closed[side])
+			wire_tell_close(w->end[side], conn, reason);
+	}
+	wire_remove(s, w, reason);
+}
+
+static void drop_asks(struct session *s, const struct machine *m)
+{
+	struct wires *all = s->wires;
+	struct wire_ask **at = all ? &all->asks : NULL, *a;
+
+	while (at && (a = *at)) {
+		if (a->m != m) {
+			at = &a->next;
+			continue;
+		}
+		*at = a->next;
+		free(a);
+	}
+}
+
+void wire_machine_gone(struct machine *m, enum exo_reason reason)
+{
+	struct session *s = m->session;
+	struct wire_ends *e = m->wires;
+	struct wire *w;
+
+	drop_asks(s, m);
+	wire_forget_claims(m);
+	if (!e)
+		return;
+	while ((w = e->first)) {
+		unsigned side = side_of(w, m);
+
+		if (w->state == WIRE_OFFERED && side == WIRE_ACCEPTOR) {
+			refuse_offered(s, w, EXO_REASON_NOT_READY);
+			continue;
+		}
+		if (w->end[!side] && !w->closed[!side] && !w->closed[side])
+			wire_tell_close(w->end[!side], w->conn, reason);
+		wire_remove(s, w, reason);
+	}
+	if (e->asked)
+		wire_refresh_answered(s);
+	free(e);
+	m->wires = NULL;
+}
+
+/* ---- deadlines ------------------------------------------------------------------------------- */
+
+static void time_out(struct session *s, struct wire *w)
+{
+	if (w->state == WIRE_HALF) {
+		wire_remove(s, w, EXO_REASON_CLOSED);
+		return;
+	}
+	wire_tell_close(w->end[WIRE_ACCEPTOR], w->conn, EXO_REASON_NOT_READY);
+	refuse_offered(s, w, EXO_REASON_NOT_READY);
+}
+
+uint64_t wire_tick(struct session *s, uint64_t now_ns)
+{
+	struct wires *all = s->wires;
+	uint64_t next = 0;
+
+	if (!all)
+		return 0;
+	retry(s, is_late, &now_ns);
+	for (struct wire *w = all->offered; w;) {
+		if (w->deadline_ns <= now_ns) {
+			time_out(s, w); /* which may settle others too */
+			w = all->offered;
+			continue;
+		}
+		if (!next || w->deadline_ns < next)
+			next = w->deadline_ns;
+		w = w->offered_next;
+	}
+	for (const struct wire_ask *a = all->asks; a; a = a->next) {
+		if (!next || a->deadline_ns < next)
+			next = a->deadline_ns;
+	}
+	wire_refresh_tick(s, now_ns);
+	if (all->refreshes && (!next || all->refresh_by_ns < next))
+		next = all->refresh_by_ns;
+	return next;
+}
