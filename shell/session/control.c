@@ -31,6 +31,13 @@ struct control {
 	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
 };
 
+struct client *control_clients(struct session *s)
+{
+	struct control *ctl = s->control;
+
+	return ctl ? ctl->clients : NULL;
+}
+
 bool control_has_clients(const struct session *s)
 {
 	const struct control *ctl = s->control;

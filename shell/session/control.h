@@ -150,6 +150,8 @@ int client_add_listener(struct client *c, const char *service, bool seqpacket);
 
 /* ---- all of them (control.c) ------------------------------------------------------ */
 
+/* The first of all clients. */
+struct client *control_clients(struct session *s);
 /* The request waits for fresh counters of all VMMs (200 ms at most). */
 void control_refresh(struct request *r);
 
@@ -199,7 +201,7 @@ int fields_check(const json_t *object, const struct field *fields, const char *w
 
 /* ---- operations ---------------------------------------------------------------------- */
 
-extern const struct op ops_guest[], ops_start[], ops_wire[], ops_watch[], ops_log[];
+extern const struct op ops_guest[], ops_start[], ops_wire[], ops_watch[], ops_log[], ops_audit[];
 extern const struct field ops_grant_fields[]; /* of `grant`, and but for guest in `start` */
 
 /* Grants to a guest what the object (ops_grant_fields) says. The id or -errno. */

@@ -183,6 +183,7 @@ int client_add_listener(struct client *c, const char *service, bool seqpacket)
 	l->next = c->listeners;
 	c->listeners = l;
 	c->nlisteners++;
+	session_wake_at(c->session, 1); /* a guest may wait for what it requires */
 	return 0;
 }
 
