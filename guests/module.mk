@@ -66,7 +66,7 @@ $(EXO_CC): guests/sdk/tools/exo-cc $(SDK)/libexosdk.a $(SDK)/exo.ld $(SDK)/bin/e
 
 # ---- programs -----------------------------------------------------------------
 
-GUESTS := $(filter-out sdk include,$(notdir $(patsubst %/,%,$(wildcard guests/*/))))
+GUESTS := $(filter-out sdk include $(if $(wildcard guests/sdk/lib/channel.c),,store),$(notdir $(patsubst %/,%,$(wildcard guests/*/))))
 GUEST_ELFS := $(patsubst %,$(B)/guests/%.elf,$(GUESTS))
 GUEST_TESTS := $(patsubst tests/guest/%.c,$(B)/guests/test/%.elf,$(wildcard tests/guest/*.c))
 GUEST_CFLAGS := -std=gnu17 -D_GNU_SOURCE -fno-common $(WARN)

@@ -14,6 +14,7 @@
 
 #include <exo_channel.h>
 #include <exo_sha256.h>
+#include <sys/types.h>
 
 #ifdef __cplusplus
 extern "C" {
