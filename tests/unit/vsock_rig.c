@@ -26,6 +26,7 @@ void vsock_rig_make_for(struct vsock_rig *r, bool direct)
 	ck_assert_ptr_nonnull(dev);
 	drv_attach(&r->d, dev);
 	r->d.queue_size = 256;
+	r->features = DRV_ALL_FEATURES;
 	r->buf_alloc = 1u << 20;
 	r->src_cid = VSOCK_GUEST_CID;
 	r->dst_cid = 2;
@@ -52,7 +53,7 @@ void vsock_rig_post(struct vsock_rig *r, unsigned n)
 
 void vsock_rig_start(struct vsock_rig *r, unsigned buffers, uint32_t bytes)
 {
-	ck_assert(drv_start(&r->d, DRV_ALL_FEATURES));
+	ck_assert(drv_start(&r->d, r->features));
 	r->rx_bytes = bytes;
 	r->tx_gpa = drv_alloc(&r->d, TX_BYTES, 1);
 	vsock_rig_post(r, buffers);

@@ -19,7 +19,8 @@ struct vsock_rig {
 	gpa_t rx_gpa[256]; /* buffer of each rx head */
 	uint32_t rx_bytes;
 	gpa_t tx_gpa;
-	int bell_fd; /* by which rings' other ends wake the device */
+	int bell_fd;       /* by which rings' other ends wake the device */
+	uint64_t features; /* that the driver wants */
 	/* What the next packets say; by default a generous, truthful guest. */
 	uint32_t buf_alloc, fwd_cnt;
 	uint64_t src_cid, dst_cid;
