@@ -37,11 +37,12 @@ class Pair:
         Pair.count += 1
         os.mkdir(self.folder)
         self.broker = Broker(self.folder, ring)
-        self.server = Guest(self.broker, EXE, CHAN, ("serve", 80, kind, *server),
+        self.server = Guest(self.broker, EXE, CHAN, ("serve", 80, kind, "chunk=30000", *server),
                             direct=direct[1], **options)
         ok = self.broker.until(lambda: self.server.said("listening"))
         assert ok, self.notes()
-        self.client = Guest(self.broker, EXE, CHAN, ("connect", SLOT, kind, *client),
+        self.client = Guest(self.broker, EXE, CHAN, ("connect", SLOT, kind, "chunk=30000",
+                                                      *client),
                             direct=direct[0], **options)
         self.broker.routes[self.client, SLOT] = self.server, 80
 
@@ -87,7 +88,7 @@ def data():
 
 def no_exits():
     """On the direct path neither VMM has anything to do."""
-    with Pair(("echo",), ("ping", 20000, 8)) as p:
+    with Pair(("echo",), ("ping", 2000000, 8)) as p:
         p.until(lambda: p.client.said("connected"))
         time.sleep(0.2)
         counts = []
@@ -165,6 +166,7 @@ def adopted():
 def nobody_listens():
     with Pair(("echo",), ("retry=1", "ping", 1), outlive=True) as p:
         p.client.sock.close()  # before it asks
+        p.client.hung_up = True
         p.until(lambda: p.client.said("connect"), 5)
         tap.check(p.client.said("connect: 100"), "a request while there is no shell: ENETDOWN",
                   *p.notes())
