@@ -4,12 +4,17 @@
  */
 #include "peer.h"
 
+#include "clock.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#define BURST_NS 50000000u /* of the rate: may pass at once after a pause; and a piece's size */
+#define PAUSE_NS 1000000u  /* to wait at least: not a wake-up for each packet */
 
 _Static_assert(EXO_RING_EPROTO == -EPROTO, "ring.h's errors are ours");
 
@@ -20,13 +25,13 @@ void peer_init(struct peer *p)
 
 void peer_set_socket(struct peer *p, int fd, bool packets)
 {
-	*p = (struct peer){.kind = PEER_SOCKET, .fd = fd, .packets = packets};
+	*p = (struct peer){.kind = PEER_SOCKET, .fd = fd, .packets = packets, .rate = p->rate};
 }
 
 void peer_set_ring(struct peer *p, void *base, uint32_t ring_bytes, unsigned side, int bell_fd,
 		   bool packets)
 {
-	*p = (struct peer){.kind = PEER_RING, .fd = bell_fd, .packets = packets};
+	*p = (struct peer){.kind = PEER_RING, .fd = bell_fd, .packets = packets, .rate = p->rate};
 	exo_ring_init(&p->ring, base, ring_bytes, side);
 }
 
@@ -239,22 +244,83 @@ static ssize_t ring_recv(struct peer *p, const struct iovec *iov, size_t len, bo
 
 /* ---- both -------------------------------------------------------------------------- */
 
+/*
+ * Bytes that may pass now. Nothing passes until what did is paid for at the
+ * rate; a piece may be larger than what is left, and the next waits the longer.
+ */
+static size_t allowance(struct peer *p)
+{
+	uint64_t now, piece;
+
+	if (!p->rate || p->resume_ns)
+		return p->rate ? 0 : SIZE_MAX;
+	now = clock_now_ns();
+	if (p->paid_ns > now) {
+		p->resume_ns = p->paid_ns < now + PAUSE_NS ? now + PAUSE_NS : p->paid_ns;
+		return 0;
+	}
+	piece = p->rate / (1000000000u / BURST_NS);
+	return p->packets ? SIZE_MAX : piece ? piece : 1;
+}
+
+static ssize_t charge(struct peer *p, ssize_t bytes)
+{
+	uint64_t now;
+
+	if (!p->rate || bytes <= 0)
+		return bytes;
+	now = clock_now_ns();
+	if (p->paid_ns < now - BURST_NS)
+		p->paid_ns = now - BURST_NS;
+	p->paid_ns += (uint64_t)bytes * 1000000000u / p->rate;
+	return bytes;
+}
+
+/* Makes the iovecs end after len bytes; how many are left. */
+static unsigned clip(struct iovec *iov, unsigned n, size_t len)
+{
+	unsigned used = 0;
+
+	while (used < n && len) {
+		if (iov[used].iov_len > len)
+			iov[used].iov_len = len;
+		len -= iov[used++].iov_len;
+	}
+	return used;
+}
+
 ssize_t peer_send(struct peer *p, struct iovec *iov, unsigned n, size_t len, unsigned flags)
 {
-	return p->kind == PEER_RING ? ring_send(p, iov, len, flags) : socket_send(p, iov, n);
+	size_t room = allowance(p);
+
+	if (!room)
+		return -EAGAIN;
+	if (room < len) {
+		len = room;
+		n = clip(iov, n, len);
+	}
+	return charge(p, p->kind == PEER_RING ? ring_send(p, iov, len, flags)
+					      : socket_send(p, iov, n));
 }
 
 ssize_t peer_recv(struct peer *p, struct iovec *iov, unsigned n, size_t len, bool *end,
 		  unsigned *flags)
 {
+	size_t room = allowance(p);
 	ssize_t r;
 
 	*end = true;
 	*flags = 0;
+	if (!room)
+		return -EAGAIN;
+	if (room < len) {
+		len = room;
+		n = clip(iov, n, len);
+	}
 	if (p->kind == PEER_RING)
-		return ring_recv(p, iov, len, end, flags);
+		return charge(p, ring_recv(p, iov, len, end, flags));
 	r = socket_recv(p, iov, n, 0);
-	return !r && socket_ended(p) ? -ENODATA : r;
+	return !r && socket_ended(p) ? -ENODATA : charge(p, r);
 }
 
 ssize_t peer_next(struct peer *p)

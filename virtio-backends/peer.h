@@ -8,6 +8,9 @@
  * was asked to, by peer_send that found no room and by peer_sleep, and then
  * once: what nobody asks for wakes nobody.
  *
+ * A limit of the rate (bytes a second, both directions together) makes sending
+ * and reading -EAGAIN until `resume_ns`; then it is the caller's to peer_resume and try again.
+ *
  * Threads: the caller's lock. System calls: sendmsg, recvmsg, shutdown, poll;
  * writev for a ring's doorbell; close.
  */
@@ -31,11 +34,13 @@ struct peer {
 	bool inside;
 	uint8_t lead; /* bytes of its header that are not given back yet */
 	uint32_t left, pad, flags;
+	uint64_t rate;               /* 0: any */
+	uint64_t paid_ns, resume_ns; /* what passed is paid for then; 0: not held up */
 };
 
 struct iovec;
 
-/* PEER_NONE. */
+/* PEER_NONE, without a limit. What is set keeps p->rate. */
 void peer_init(struct peer *p);
 /* A connected socket, SOCK_SEQPACKET if packets, else SOCK_STREAM. Owns fd. */
 void peer_set_socket(struct peer *p, int fd, bool packets);
@@ -57,16 +62,21 @@ void peer_close(struct peer *p);
 ssize_t peer_send(struct peer *p, struct iovec *iov, unsigned n, size_t len, unsigned flags);
 
 /*
- * Reads up to len bytes into the n iovecs. Of packets, a ring gives one message
- * in as many pieces as it takes, a socket one message that must fit (else
- * -EMSGSIZE); *end: that was its last piece, with the flags it was sent with.
- * The bytes read, or -EAGAIN, -ENODATA (nothing will come any more), -EPROTO,
- * or a socket's error.
+ * Reads up to len bytes into the n iovecs (which it may change). Of packets, a ring gives one
+ * message in as many pieces as it takes, a socket one message that must fit (else -EMSGSIZE); *end:
+ * that was its last piece, with the flags it was sent with. The bytes read, or -EAGAIN, -ENODATA
+ * (nothing will come any more), -EPROTO, or a socket's error.
  */
 ssize_t peer_recv(struct peer *p, struct iovec *iov, unsigned n, size_t len, bool *end,
 		  unsigned *flags);
 /* Length of the next message, or of what is left of the present one; errors as peer_recv. */
 ssize_t peer_next(struct peer *p);
+
+/* The time has come. */
+static inline void peer_resume(struct peer *p)
+{
+	p->resume_ns = 0;
+}
 
 /* We won't read, write any more; the other end is told. */
 void peer_shutdown(struct peer *p, bool read, bool write);

@@ -309,8 +309,8 @@ static uint64_t next_deadline(const struct conn *c)
 {
 	if (c->state == CONN_FREE)
 		return 0;
-	if (c->throttled && (!c->deadline_ns || c->resume_ns < c->deadline_ns))
-		return c->resume_ns;
+	if (c->peer.resume_ns && (!c->deadline_ns || c->peer.resume_ns < c->deadline_ns))
+		return c->peer.resume_ns;
 	return c->deadline_ns;
 }
 

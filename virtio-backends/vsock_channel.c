@@ -1,13 +1,12 @@
 /*
  * virtio-vsock: connections of a session. Their rings (exo/ring.h), mapped for
- * the guest (direct, exo/channel.h) or for ourselves; what the owner hears of
- * them; the limit of their rate. Lock held, see vsock_impl.h.
+ * the guest (direct, exo/channel.h) or for ourselves, and what the owner hears of
+ * them. Lock held, see vsock_impl.h.
  *
  * A direct connection costs nothing while it is open: its bytes, its flow
  * control and its half-closing are between the guest and the other end. Packets
  * only begin and end it.
  */
-#include "clock.h"
 #include "vsock_impl.h"
 
 #include <errno.h>
@@ -217,38 +216,4 @@ void channel_rung(struct vsock *v)
 		if (c->state != CONN_FREE && c->peer.kind == PEER_RING && !c->hup)
 			look(v, c);
 	}
-}
-
-/* ---- rate ---------------------------------------------------------------------------- */
-
-/*
- * paid_ns is when everything that passed is paid for at the rate; until then nothing
- * passes. A piece may be larger than what is left: the next waits the longer.
- */
-uint32_t rate_allows(struct vsock *v, struct conn *c)
-{
-	uint64_t now, piece;
-
-	if (!c->rate || c->throttled)
-		return c->rate ? 0 : UINT32_MAX;
-	now = clock_now_ns();
-	if (c->paid_ns > now) {
-		c->throttled = v->deadlines_changed = true;
-		c->resume_ns = c->paid_ns < now + PAUSE_NS ? now + PAUSE_NS : c->paid_ns;
-		return 0;
-	}
-	piece = c->rate / (1000000000u / BURST_NS);
-	return piece > PACKET_MAX ? PACKET_MAX : piece ? piece : 1;
-}
-
-void rate_charge(struct conn *c, uint64_t bytes)
-{
-	uint64_t now;
-
-	if (!c->rate)
-		return;
-	now = clock_now_ns();
-	if (c->paid_ns < now - BURST_NS)
-		c->paid_ns = now - BURST_NS;
-	c->paid_ns += bytes * 1000000000u / c->rate;
 }

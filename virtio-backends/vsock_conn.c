@@ -180,8 +180,8 @@ static void expire(struct vsock *v, struct conn *c, uint64_t now)
 	if (c->deadline_ns && c->deadline_ns <= now) {
 		conn_reset(v, c,
 			   c->state == CONN_ASKED ? EXO_REASON_SESSION : EXO_REASON_NOT_READY);
-	} else if (c->throttled && c->resume_ns <= now) {
-		c->throttled = false;
+	} else if (c->peer.resume_ns && c->peer.resume_ns <= now) {
+		peer_resume(&c->peer);
 		v->deadlines_changed = true;
 		conn_flush(v, c);
 		vsock_settle(v, c);
@@ -209,7 +209,7 @@ uint32_t conn_credit(const struct conn *c)
 
 bool conn_can_receive(const struct conn *c)
 {
-	return c->state == CONN_OPEN && !conn_direct(c) && !c->throttled &&
+	return c->state == CONN_OPEN && !conn_direct(c) && !c->peer.resume_ns &&
 	       !(c->shut_host & VIRTIO_VSOCK_SHUTDOWN_SEND) &&
 	       !(c->shut_guest & VIRTIO_VSOCK_SHUTDOWN_RCV) &&
 	       conn_credit(c) >= (c->need ? c->need : 1);
@@ -242,7 +242,7 @@ void conn_unlink(struct vsock *v, struct conn *c)
 static uint32_t wanted(const struct conn *c)
 {
 	return (!c->readable && conn_can_receive(c) ? EPOLLIN : 0) |
-	       (conn_draining(c) && !c->throttled ? EPOLLOUT : 0);
+	       (conn_draining(c) && !c->peer.resume_ns ? EPOLLOUT : 0);
 }
 
 static bool watch(struct vsock *v, struct conn *c, uint32_t events)

@@ -64,6 +64,16 @@ static bool send_failed(struct vsock *v, struct conn *c, int err)
 	return true;
 }
 
+/* As peer_send. If its rate is what holds it up, the timer goes on with it. */
+static ssize_t to_peer(struct vsock *v, struct conn *c, struct iovec *iov, unsigned n, size_t len,
+		       bool eor)
+{
+	ssize_t r = peer_send(&c->peer, iov, n, len, eor ? EXO_RING_EOR : 0);
+
+	v->deadlines_changed |= c->peer.resume_ns != 0;
+	return r;
+}
+
 /* Copies len bytes of the chain to the end of the buffer; the window says they fit. */
 static void append(struct vsock *v, struct conn *c, uint32_t len)
 {
@@ -104,16 +114,11 @@ static void end_message(struct vsock *v, struct conn *c, uint32_t flags)
 static ssize_t put_direct(struct vsock *v, struct conn *c, const struct virtio_vsock_hdr *h,
 			  bool *whole)
 {
-	bool stream = c->type == VIRTIO_VSOCK_TYPE_STREAM;
-	uint32_t room = rate_allows(v, c), len = stream && room < h->len ? room : h->len;
 	struct iovec iov[VQ_SEGMENTS_MAX];
 	size_t total;
-	unsigned n = vq_read_iov(&v->chain, iov, VQ_SEGMENTS_MAX, len, &total);
-	ssize_t r = -EAGAIN;
+	unsigned n = vq_read_iov(&v->chain, iov, VQ_SEGMENTS_MAX, h->len, &total);
+	ssize_t r = to_peer(v, c, iov, n, total, h->flags & VIRTIO_VSOCK_SEQ_EOR);
 
-	if (room)
-		r = peer_send(&c->peer, iov, n, total,
-			      h->flags & VIRTIO_VSOCK_SEQ_EOR ? EXO_RING_EOR : 0);
 	if (r == -EAGAIN)
 		return 0;
 	if (r < 0) {
@@ -123,7 +128,6 @@ static ssize_t put_direct(struct vsock *v, struct conn *c, const struct virtio_v
 	}
 	*whole = r == h->len;
 	vq_skip_read(&v->chain, r);
-	rate_charge(c, r);
 	forwarded(c, r);
 	return r;
 }
@@ -187,15 +191,10 @@ static bool flush_piece(struct vsock *v, struct conn *c)
 {
 	bool stream = c->type == VIRTIO_VSOCK_TYPE_STREAM;
 	uint32_t mark = stream ? 0 : marks_of(v, c)[c->mark_first];
-	uint32_t len = stream ? c->used : mark & ~MARK_EOR, room = rate_allows(v, c);
+	uint32_t len = stream ? c->used : mark & ~MARK_EOR;
 	struct iovec iov[2];
-	ssize_t r = -EAGAIN;
+	ssize_t r = to_peer(v, c, iov, buffered(c, iov, len), len, mark & MARK_EOR);
 
-	if (stream && room < len)
-		len = room;
-	if (room)
-		r = peer_send(&c->peer, iov, buffered(c, iov, len), len,
-			      mark & MARK_EOR ? EXO_RING_EOR : 0);
 	if (r == -EAGAIN)
 		return false;
 	if (r < 0) {
@@ -204,7 +203,6 @@ static bool flush_piece(struct vsock *v, struct conn *c)
 	}
 	c->head = (c->head + r) % c->alloc;
 	c->used -= r;
-	rate_charge(c, r);
 	forwarded(c, r);
 	if (!stream) {
 		c->mark_first = (c->mark_first + 1) % MARKS_MAX;
@@ -215,7 +213,7 @@ static bool flush_piece(struct vsock *v, struct conn *c)
 
 void conn_flush(struct vsock *v, struct conn *c)
 {
-	if (!conn_draining(c) || c->throttled)
+	if (!conn_draining(c) || c->peer.resume_ns)
 		return;
 	while (flush_piece(v, c))
 		;
@@ -238,7 +236,9 @@ void conn_flush(struct vsock *v, struct conn *c)
 /* There is nothing to pull, because of err. */
 static bool pull_failed(struct vsock *v, struct conn *c, int err)
 {
-	if (err == ENODATA || (err == EAGAIN && c->hup))
+	if (err == EAGAIN && c->peer.resume_ns)
+		v->deadlines_changed = true;
+	else if (err == ENODATA || (err == EAGAIN && c->hup))
 		conn_host_eof(v, c);
 	else if (err == EAGAIN)
 		c->readable = false;
@@ -255,7 +255,6 @@ static void put_data(struct vsock *v, struct conn *c, const struct iovec *at, si
 
 	c->tx_cnt += r;
 	c->info.rx_bytes += r;
-	rate_charge(c, r);
 	h = conn_header(v, c, VIRTIO_VSOCK_OP_RW);
 	h.len = len;
 	h.flags = flags;
@@ -265,14 +264,13 @@ static void put_data(struct vsock *v, struct conn *c, const struct iovec *at, si
 	vq_complete(&v->dev.vq[QUEUE_RX], v->chain.head, HEADER + h.len);
 }
 
-static bool pull_stream(struct vsock *v, struct conn *c, const struct iovec *at, uint32_t max)
+static bool pull_stream(struct vsock *v, struct conn *c, const struct iovec *at)
 {
-	uint32_t credit = conn_credit(c), flags;
+	uint32_t credit = conn_credit(c), max = credit < PACKET_MAX ? credit : PACKET_MAX, flags;
 	struct iovec iov[VQ_SEGMENTS_MAX];
 	size_t room;
 	bool end;
-	unsigned n =
-		vq_write_iov(&v->chain, iov, VQ_SEGMENTS_MAX, credit < max ? credit : max, &room);
+	unsigned n = vq_write_iov(&v->chain, iov, VQ_SEGMENTS_MAX, max, &room);
 	ssize_t r = peer_recv(&c->peer, iov, n, room, &end, &flags);
 
 	if (r < 0)
@@ -344,21 +342,15 @@ static bool pull_message(struct vsock *v, struct conn *c, const struct iovec *at
 
 bool conn_pull(struct vsock *v, struct conn *c)
 {
-	uint32_t max = rate_allows(v, c);
 	struct iovec at[HEADER];
 	size_t total;
-
-	if (!max)
-		return false;
 	vq_write_iov(&v->chain, at, HEADER, HEADER, &total);
 	vq_skip_write(&v->chain, HEADER);
 	if (!vq_writable(&v->chain)) {
 		vq_complete(&v->dev.vq[QUEUE_RX], v->chain.head, 0); /* useless for data */
 		return true;
 	}
-	if (c->type != VIRTIO_VSOCK_TYPE_STREAM)
-		return pull_message(v, c, at);
-	return pull_stream(v, c, at, max < PACKET_MAX ? max : PACKET_MAX);
+	return c->type == VIRTIO_VSOCK_TYPE_STREAM ? pull_stream(v, c, at) : pull_message(v, c, at);
 }
 
 void stage_put(struct vsock *v)

@@ -62,12 +62,11 @@ struct conn {
 	bool hup;           /* the other end is gone; it is not watched any more */
 	bool watched;       /* a socket */
 	bool say_ok;
-	bool accepted;  /* by both sides */
-	bool linked;    /* in the list of turns */
-	bool large;     /* has a large buffer */
-	bool inside;    /* seqpacket: the guest has got the beginning of a message */
-	bool throttled; /* until resume_ns */
-	uint16_t type;  /* VIRTIO_VSOCK_TYPE_* */
+	bool accepted; /* by both sides */
+	bool linked;   /* in the list of turns */
+	bool large;    /* has a large buffer */
+	bool inside;   /* seqpacket: the guest has got the beginning of a message */
+	uint16_t type; /* VIRTIO_VSOCK_TYPE_* */
 	uint32_t generation;
 	uint32_t guest_port, host_port;
 	uint32_t events;      /* being watched for */
@@ -76,8 +75,6 @@ struct conn {
 	struct peer peer; /* PEER_NONE with a direct ring */
 	struct conn_ring ring;
 	struct exo_vmm_channel_info info; /* conn 0: it has no number */
-	uint64_t rate;                    /* bytes a second, 0: any */
-	uint64_t paid_ns, resume_ns;      /* what passed is paid for then; throttled until */
 
 	/* Towards the guest: its window, and what we have sent, modulo 2^32. */
 	uint32_t peer_alloc, peer_fwd, tx_cnt;
@@ -244,9 +241,5 @@ void channel_detach(struct vsock *v, struct conn *c);
 struct exo_vmm_channel_info channel_info(const struct conn *c);
 /* Our doorbell was rung: somebody's ring has something for us, or room. */
 void channel_rung(struct vsock *v);
-
-/* The limit of a connection's rate: bytes that may pass now; 0: none before the timer. */
-uint32_t rate_allows(struct vsock *v, struct conn *c);
-void rate_charge(struct conn *c, uint64_t bytes);
 
 #endif

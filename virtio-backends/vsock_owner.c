@@ -9,16 +9,6 @@
 
 #define EPHEMERAL_PORT 0x60000000u /* first port of host's ends without a number */
 
-static void lock(struct vdev *dev)
-{
-	pthread_mutex_lock(&dev->lock);
-}
-
-static void unlock(struct vdev *dev)
-{
-	pthread_mutex_unlock(&dev->lock);
-}
-
 /* ---- new connections ------------------------------------------------------------ */
 
 /* What came of an offer that was never in the table. */
@@ -94,10 +84,10 @@ static int open_locked(struct vsock *v, int fd, const struct exo_vmm_vsock *m)
 
 	if (err)
 		return err;
+	c->peer.rate = m->max_rate;
 	peer_set_socket(&c->peer, fd, m->type == VIRTIO_VSOCK_TYPE_SEQPACKET);
 	c->say_ok = m->flags & EXO_VSOCK_SAY_OK;
 	c->info.cookie = m->cookie;
-	c->rate = m->max_rate;
 	c->due = DUE_REQUEST;
 	vsock_settle(v, c);
 	vsock_service(v, false);
@@ -109,11 +99,11 @@ int vsock_open(struct vdev *dev, int fd, const struct exo_vmm_vsock *m)
 	struct vsock *v = vsock_of(dev);
 	int err;
 
-	lock(dev);
+	pthread_mutex_lock(&dev->lock);
 	err = open_locked(v, fd, m);
 	if (err)
 		tell_refused(v, m->conn, reason_of(err));
-	unlock(dev);
+	pthread_mutex_unlock(&dev->lock);
 	return err;
 }
 
@@ -124,10 +114,10 @@ static void reply_locked(struct vsock *v, struct conn *c, const struct exo_vmm_v
 			close(fd);
 		conn_reset(v, c, m->reason ? m->reason : EXO_REASON_REFUSED);
 	} else {
+		c->peer.rate = m->max_rate;
 		peer_set_socket(&c->peer, fd, c->type == VIRTIO_VSOCK_TYPE_SEQPACKET);
 		c->info.conn = m->conn;
 		c->info.cookie = m->cookie;
-		c->rate = m->max_rate;
 		grant(v, c);
 	}
 	vsock_service(v, false);
@@ -138,7 +128,7 @@ void vsock_reply(struct vdev *dev, const struct exo_vmm_vsock *m, int fd)
 	struct vsock *v = vsock_of(dev);
 	struct conn *c;
 
-	lock(dev);
+	pthread_mutex_lock(&dev->lock);
 	c = conn_by_id(v, m->id);
 	if (c && c->state == CONN_ASKED) {
 		reply_locked(v, c, m, fd);
@@ -147,7 +137,7 @@ void vsock_reply(struct vdev *dev, const struct exo_vmm_vsock *m, int fd)
 			close(fd);
 		tell_refused(v, m->status ? 0 : m->conn, EXO_REASON_CLOSED);
 	}
-	unlock(dev);
+	pthread_mutex_unlock(&dev->lock);
 }
 
 /* ---- channels --------------------------------------------------------------------- */
@@ -190,7 +180,7 @@ static int channel_locked(struct vsock *v, const struct exo_vmm_channel *m, int 
 	}
 	c->info.conn = m->conn;
 	c->info.cookie = m->cookie;
-	c->rate = m->max_rate;
+	c->peer.rate = m->max_rate;
 	c->ring.fd = ring_fd;
 	c->ring.bell_fd = bell_fd;
 	c->ring.may_direct = m->flags & EXO_CHANNEL_DIRECT && !m->max_rate;
@@ -216,10 +206,10 @@ int vsock_channel(struct vdev *dev, const struct exo_vmm_channel *m, int ring_fd
 	struct vsock *v = vsock_of(dev);
 	int err;
 
-	lock(dev);
+	pthread_mutex_lock(&dev->lock);
 	err = channel_locked(v, m, ring_fd, bell_fd);
 	vsock_service(v, false);
-	unlock(dev);
+	pthread_mutex_unlock(&dev->lock);
 	return err;
 }
 
@@ -256,11 +246,11 @@ void vsock_close_conn(struct vdev *dev, uint32_t conn, enum exo_reason reason)
 	struct vsock *v = vsock_of(dev);
 	struct conn *c;
 
-	lock(dev);
+	pthread_mutex_lock(&dev->lock);
 	c = conn ? channel_find(v, conn) : NULL;
 	if (c)
 		close_locked(v, c, reason);
-	unlock(dev);
+	pthread_mutex_unlock(&dev->lock);
 }
 
 unsigned vsock_list_channels(struct vdev *dev, unsigned from, struct exo_vmm_channel_info *info,
@@ -269,7 +259,7 @@ unsigned vsock_list_channels(struct vdev *dev, unsigned from, struct exo_vmm_cha
 	struct vsock *v = vsock_of(dev);
 	unsigned n = 0;
 
-	lock(dev);
+	pthread_mutex_lock(&dev->lock);
 	for (unsigned i = 0; i < v->nfresh && n < max; i++) {
 		const struct conn *c = &v->conn[i];
 
@@ -280,7 +270,7 @@ unsigned vsock_list_channels(struct vdev *dev, unsigned from, struct exo_vmm_cha
 		else
 			info[n++] = channel_info(c);
 	}
-	unlock(dev);
+	pthread_mutex_unlock(&dev->lock);
 	return n;
 }
 
@@ -289,7 +279,7 @@ size_t vsock_pending(struct vdev *dev)
 	struct vsock *v = vsock_of(dev);
 	size_t n;
 
-	lock(dev);
+	pthread_mutex_lock(&dev->lock);
 	n = v->parked != NULL; /* the ring holds more */
 	for (unsigned i = 0; i < v->nfresh; i++) {
 		const struct conn *c = &v->conn[i];
@@ -297,6 +287,6 @@ size_t vsock_pending(struct vdev *dev)
 		if (c->state == CONN_OPEN || c->state == CONN_DRAINING)
 			n += c->used - c->unfinished;
 	}
-	unlock(dev);
+	pthread_mutex_unlock(&dev->lock);
 	return n;
 }
