@@ -37,6 +37,22 @@ $(SDK)/libexosdk.a: $(SDK_OBJS)
 	$(Q)rm -f $@
 	$(Q)ar rcs $@ $(B)/obj/guests/sdk/exosdk.o
 
+# Libraries for programs: ordinary code over the C library, taken in as far as it is used.
+SDK_LIB_OBJS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard guests/sdk/lib/*.c))
+
+$(B)/obj/guests/sdk/lib/%.o: guests/sdk/lib/%.c $(KINC)/.stamp
+	$(call say,GUEST,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(BASE_CFLAGS) -O2 -fno-pic -fno-pie -fno-stack-protector -ffunction-sections \
+		-fdata-sections -nostdinc -isystem $(MUSL_INC) -isystem $(CC_INC) -isystem $(KINC) \
+		-Iinclude -Iguests/sdk/include -c -o $@ $<
+
+$(SDK)/libexochannel.a: $(SDK_LIB_OBJS)
+	$(call say,AR,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)rm -f $@
+	$(Q)ar rcs $@ $^
+
 $(SDK)/exo.ld: guests/sdk/exo.ld
 	$(Q)mkdir -p $(@D)
 	$(Q)cp $< $@
@@ -58,7 +74,7 @@ $(SDK)/include/.stamp: $(SDK_HEADERS)
 	$(Q)ln -s /usr/include/x86_64-linux-gnu/asm $(@D)/asm
 	$(Q)touch $@
 
-$(EXO_CC): guests/sdk/tools/exo-cc $(SDK)/libexosdk.a $(SDK)/exo.ld $(SDK)/bin/exo-mkpt \
+$(EXO_CC): guests/sdk/tools/exo-cc $(SDK)/libexosdk.a $(SDK)/libexochannel.a $(SDK)/exo.ld $(SDK)/bin/exo-mkpt \
 		$(SDK)/include/.stamp
 	$(call say,SDK,$@)
 	$(Q)mkdir -p $(@D)
@@ -90,7 +106,7 @@ install-sdk: $(EXO_CC)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/exo/bin
 	install -m 755 $(EXO_CC) $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(SDK)/bin/exo-mkpt $(DESTDIR)$(PREFIX)/lib/exo/bin
-	install -m 644 $(SDK)/libexosdk.a $(SDK)/exo.ld $(DESTDIR)$(PREFIX)/lib/exo
+	install -m 644 $(SDK)/libexo*.a $(SDK)/exo.ld $(DESTDIR)$(PREFIX)/lib/exo
 	rm -rf $(DESTDIR)$(PREFIX)/lib/exo/include
 	cp -R $(SDK)/include $(DESTDIR)$(PREFIX)/lib/exo/include
 

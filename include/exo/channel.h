@@ -98,8 +98,9 @@ enum exo_cap_op {
 			     limits. -EAGAIN: nothing */
 	EXO_CAP_DROP,     /* port: gives a slot up */
 	EXO_CAP_REVOKE,   /* port: revokes all that was delegated from this slot */
-	EXO_CAP_PROVIDE,  /* name, local_port: a service its manifest names is served there; flags:
-			     EXO_CAP_SEQPACKET */
+	EXO_CAP_PROVIDE,  /* name: a service its manifest names; answer: local_port, the port to
+			     listen on, and its type in flags (EXO_CAP_SEQPACKET). Then again with
+			     both: it is served there now. -EACCES: not in the manifest */
 	EXO_CAP_READY,    /* as exo_ready() */
 	EXO_CAP_ALIVE,    /* heartbeat, where the manifest has a watchdog */
 	EXO_CAP_MEM_CREATE,  /* bytes; answer: mem, offset in the shared memory region, mapped

@@ -34,7 +34,9 @@
  * 4 a read or write failed ("read: …", "write: …").
  */
 #include <exo.h>
+#include <exo_channel.h>
 
+#include <ctype.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -334,19 +336,31 @@ static void prepare(int fd, const char *what)
 		printf("%s %u %s\n", what, a.svm_port, direct ? "direct" : "queued");
 }
 
+static bool is_port(const char *target)
+{
+	return isdigit((unsigned char)*target);
+}
+
 static int listen_on(const char *target)
 {
 	struct sockaddr_vm a = {.svm_family = AF_VSOCK,
 				.svm_cid = VMADDR_CID_ANY,
 				.svm_port = (unsigned)strtoul(target, NULL, 0)};
-	int fd = socket(AF_VSOCK, opt.type, 0);
+	int fd;
 
-	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) || listen(fd, 128)) {
-		printf("listen: %d %s\n", errno, strerror(errno));
-		exit(3);
+	if (is_port(target)) {
+		fd = socket(AF_VSOCK, opt.type, 0);
+		if (fd >= 0 && !bind(fd, (struct sockaddr *)&a, sizeof(a)) && !listen(fd, 128)) {
+			exo_ready();
+			return fd;
+		}
+	} else {
+		fd = exo_serve(target, opt.type);
+		if (fd >= 0)
+			return fd;
 	}
-	exo_ready();
-	return fd;
+	printf("listen: %d %s\n", errno, strerror(errno));
+	exit(3);
 }
 
 static int connect_once(const char *target)
@@ -355,8 +369,11 @@ static int connect_once(const char *target)
 				.svm_cid = VMADDR_CID_HOST,
 				.svm_port = (unsigned)strtoul(target, NULL, 0)};
 	struct timeval t = {.tv_sec = 30};
-	int fd = socket(AF_VSOCK, opt.type, 0), err;
+	int fd, err;
 
+	if (!is_port(target))
+		return exo_connect(target, opt.type);
+	fd = socket(AF_VSOCK, opt.type, 0);
 	if (fd < 0)
 		return -1;
 	setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, &t, sizeof(t));
