@@ -8,7 +8,7 @@
  * Clients are freed at the end of the callbacks of this file only, so that an
  * operation may find that it has just lost its client and go on.
  */
-#include "control.h"
+#include "control_impl.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -290,9 +290,16 @@ uint64_t control_tick(struct session *s, uint64_t now_ns)
 /* A socket that somebody answers at is not ours to replace. */
 static int remove_stale(const struct sockaddr_un *address, char why[512])
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int err = 0;
+	struct stat st;
+	int fd, err = 0;
 
+	if (lstat(address->sun_path, &st))
+		return errno == ENOENT ? 0 : -errno;
+	if (!S_ISSOCK(st.st_mode)) {
+		snprintf(why, 512, "%s: something else is there; move it away", address->sun_path);
+		return -EEXIST;
+	}
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
 	if (!connect(fd, (const struct sockaddr *)address, sizeof(*address)) || errno == EAGAIN) {

@@ -1,8 +1,8 @@
 /*
  * One client of the control socket: its bytes and descriptors both ways, and what
- * it has a hold on; see control.h.
+ * it has a hold on; see control_impl.h.
  */
-#include "control.h"
+#include "control_impl.h"
 
 #include "lifecycle.h"
 

@@ -148,16 +148,16 @@ static enum machine_state decide(struct machine *m, uint64_t now)
 
 static void end_as(struct machine *m, enum machine_state state, uint64_t now)
 {
-	json_t *event = json_pack("{s:s, s:s}", "event", "ended", "guest", m->name);
-	json_t *fields = control_end_fields(m);
+	json_t *event;
 
-	json_object_update(event, fields);
-	json_decref(fields);
-	json_object_set_new(event, "restarting", json_boolean(state == MACHINE_BACK_OFF));
 	m->ended_ns = now;
 	m->pending = false;
 	m->kill_at_ns = m->ready_by_ns = 0;
 	lifecycle_set_state(m, state);
+	event = control_end_fields(m);
+	json_object_set_new(event, "event", json_string("ended"));
+	json_object_set_new(event, "guest", json_string(m->name));
+	json_object_set_new(event, "restarting", json_boolean(state == MACHINE_BACK_OFF));
 	control_machine_event(m, event);
 	if (lifecycle_is_over(m))
 		m->owner = NULL;

@@ -2,7 +2,9 @@
  * The operation audit: what the audit log holds (audit.c writes it), and what is
  * written from then on; and the events that subscribers get of it (docs/control.md).
  */
-#include "control.h"
+#include "control_impl.h"
+
+#include "clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -113,16 +115,13 @@ static bool read_files(struct request *r)
 static bool look_audit(struct request *r)
 {
 	const struct audit_reader *a = r->opaque;
-	struct session *s = request_session(r);
-
 	if (r->follows_audit || r->client->gone)
 		return false;
 	r->for_room = r->client->waiting >= CONTROL_OUTPUT_LOW;
 	if (r->for_room)
 		return false;
 	if (!read_files(r)) { /* others get their turn */
-		r->news = true;
-		session_wake_at(s, 1);
+		r->deadline_ns = clock_now_ns() + 1;
 		return false;
 	}
 	if (!a->follow) {
@@ -215,7 +214,7 @@ static void op_audit(struct request *r)
 	a->follow = request_bool(r, "follow");
 	r->opaque = a;
 	r->cancel = free_reader;
-	request_wait(r, look_audit, 0);
+	request_wait(r, look_audit, 1); /* in the next tick */
 }
 
 static const struct field audit_fields[] = {{"follow", FIELD_BOOL, false, NULL},

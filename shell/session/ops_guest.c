@@ -1,5 +1,5 @@
 /* Operations on guests that are known: ps, stop, wait, …; docs/control.md. */
-#include "control.h"
+#include "control_impl.h"
 
 #include "clock.h"
 #include "lifecycle.h"
@@ -224,14 +224,15 @@ static void op_wait(struct request *r)
 	const char *what = request_string(r, "for");
 	uint64_t ms = request_number(r, "timeout_ms", 0);
 	bool ready = what && !strcmp(what, "ready");
+	struct machine *m;
 
 	if (what && !ready && strcmp(what, "ended") != 0)
 		return request_fail(r, CONTROL_BAD_REQUEST, "for: must be \"ready\" or \"ended\"");
 	if (ms > INT64_MAX / 2000000)
 		return request_fail(r, CONTROL_BAD_REQUEST, "timeout_ms: too long");
-	r->machine = request_machine(r);
-	if (!r->machine)
+	if (!(m = request_machine(r)))
 		return;
+	r->machine = m;
 	request_wait(r, ready ? look_ready : look_ended,
 		     request_has(r, "timeout_ms") ? clock_now_ns() + ms * 1000000 : 0);
 }

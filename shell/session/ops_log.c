@@ -3,7 +3,7 @@
  * (docs/control.md). Positions count the bytes that were ever logged: they stay
  * right when the log begins anew while somebody reads it.
  */
-#include "control.h"
+#include "control_impl.h"
 
 #include "lifecycle.h"
 

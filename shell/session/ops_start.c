@@ -1,5 +1,5 @@
 /* Operations that make guests known and start them: start, add; docs/control.md. */
-#include "control.h"
+#include "control_impl.h"
 
 #include "lifecycle.h"
 

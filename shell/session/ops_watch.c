@@ -1,5 +1,5 @@
 /* Operations on the session as a whole: hello, top, subscribe, shutdown; docs/control.md. */
-#include "control.h"
+#include "control_impl.h"
 
 #include "lifecycle.h"
 

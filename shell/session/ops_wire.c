@@ -1,5 +1,5 @@
 /* Operations on services, grants and connections; docs/control.md. */
-#include "control.h"
+#include "control_impl.h"
 
 #include "clock.h"
 #include "lifecycle.h"

@@ -1,5 +1,5 @@
-/* Requests of the control socket: decoding, checking, answering; see control.h. */
-#include "control.h"
+/* Requests of the control socket: decoding, checking, answering; see control_impl.h. */
+#include "control_impl.h"
 
 #include "policy.h"
 

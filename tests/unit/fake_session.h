@@ -9,7 +9,7 @@
 #ifndef FAKE_SESSION_H
 #define FAKE_SESSION_H
 
-#include "control.h"
+#include "control_impl.h"
 #include "lifecycle.h"
 
 #include <dirent.h>

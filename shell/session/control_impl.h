@@ -8,8 +8,8 @@
  * (machine, deadline_ns, for_refresh) and has a `look` function, called when
  * there is news of that. When its client goes it is freed with it, after `cancel`.
  */
-#ifndef CONTROL_H
-#define CONTROL_H
+#ifndef CONTROL_IMPL_H
+#define CONTROL_IMPL_H
 
 #include "session.h"
 
