@@ -172,6 +172,230 @@ def nobody_listens():
                   *p.notes())
 
 
-for test in (data, no_exits, revoked, killed, refused, adopted, nobody_listens):
+
+# Copies window[0] to window[8] for ever: what it sees there, and that it may write.
+COPY = code("a1000000c0 a3080000c0 ebf4")
+# Reads window[0], then writes there.
+WRITE = code("a1000000c0 c705 000000c0 01000000 ebfe")
+# Counts at window[0].
+COUNT = code("ff05000000c0 ebf8")
+# The doorbell of the vsock device, in slot 2 behind console and rng, with value 1, for ever.
+RING = code("c705 083100d0 01000000 ebf4")
+
+
+def raw(program, name="raw", **options):
+    folder = os.path.join(TMP, f"{name}{Pair.count}")
+    Pair.count += 1
+    os.mkdir(folder)
+    broker = Broker(folder)
+    return broker, Guest(broker, EXE, elf(program), **options).wait_started()
+
+
+def mem_map(g, number, fd, size, flags=0):
+    g.send(MEM_MAP, struct.pack("<QQQIi", number, size, 0, flags, 0), fds=(fd,))
+    kind, m = g.receive()
+    assert kind == MEM_MAPPED, kind
+    number, size, offset, flags, status = struct.unpack("<QQQIi", m[16:48])
+    return status, offset
+
+
+def mem_unmap(g, number):
+    g.send(MEM_UNMAP, struct.pack("<QQQIi", number, 0, 0, 0, 0))
+
+
+def sync(g):
+    g.send(STATS_REQUEST)
+    return g.receive()[0] == STATS
+
+
+def seen(fd, value, timeout=1.0):
+    """Puts a value where the guest copies from: does its copy appear?"""
+    os.pwrite(fd, struct.pack("<I", value), 0)
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if struct.unpack("<I", os.pread(fd, 4, 8))[0] == value:
+            return True
+    return False
+
+
+def memory():
+    broker, g = raw(COPY, window=2 * MIB)
+    fd, other = sealed(8192), sealed(8192)
+    tap.check(mem_map(g, 1, fd, 8192) == (0, 0) and seen(fd, 41), "granted memory is the guest's")
+    tap.check(mem_map(g, 1, fd, 8192)[0] == -17, "the same number twice: EEXIST")
+    tap.check(mem_map(g, 2, other, 8192) == (0, 8192), "the next piece lies behind it")
+    mem_unmap(g, 1)
+    sync(g)
+    tap.check(not seen(fd, 42, 0.2) and struct.unpack("<I", os.pread(fd, 4, 8))[0] == 41,
+              "what was taken away it neither sees nor changes")
+    mem_unmap(g, 1)
+    mem_unmap(g, 99)
+    tap.check(sync(g), "taking away what is not there is nothing")
+    tap.check(mem_map(g, 3, fd, 8192) == (0, 0) and seen(fd, 43), "and it can come back")
+    big = sealed(2 * MIB)
+    tap.check(mem_map(g, 4, big, 2 * MIB)[0] == -28, "more than the window: ENOSPC")
+    for name, bad, size in (("grows", sealed(8192, seals=0x2), 8192),
+                            ("shrinks", sealed(8192, seals=0x4), 8192),
+                            ("is shorter", sealed(4096), 8192), ("is longer", sealed(8192), 4096),
+                            ("is no memory", os.open("/dev/zero", os.O_RDWR), 4096)):
+        tap.check(mem_map(g, 5, bad, size)[0] == -22, f"H-34 memory that {name}: EINVAL")
+        os.close(bad)
+    # As many as there may be, again and again: nothing is used up.
+    statuses = {mem_map(g, 100 + i, other, 8192)[0] for i in range(200)}
+    for i in range(200):
+        mem_unmap(g, 100 + i)
+    tap.check(statuses == {0} and mem_map(g, 6, other, 8192)[0] == 0, "200 pieces and back")
+    broker.finish()
+
+    broker, g = raw(WRITE)
+    read_only = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY)
+    tap.check(sync(g), "a guest may write to its window where nothing is")
+    broker.finish()
+    # Mapped before the guest gets there: it is stopped before its first instruction.
+    broker, g = raw(code("a1000000c0 85c0 74f7") + WRITE)
+    os.pwrite(fd, struct.pack("<I", 7), 0)
+    status, offset = mem_map(g, 1, read_only, 8192, 1)
+    end = g.end()
+    tap.check(status == 0 and end[:2] == ("FAULT", signal.SIGSEGV) and "granted to read" in end[2] and
+              os.pread(fd, 4, 0) == struct.pack("<I", 7),
+              f"H-32 a write to memory it may only read ends the guest: {end[2]}", f"{end} {status}")
+    broker.finish()
+    for each in (fd, other, big, read_only):
+        os.close(each)
+
+
+def paused():
+    broker, g = raw(COUNT)
+    fd = sealed(4096)
+    mem_map(g, 1, fd, 4096)
+    count = lambda: struct.unpack("<I", os.pread(fd, 4, 0))[0]
+    time.sleep(0.05)
+    runs = count() > 0
+    g.send(PAUSE, struct.pack("<II", 1, 0))
+    g.send(PAUSE, struct.pack("<II", 1, 0))
+    sync(g)
+    time.sleep(0.05)
+    at = count()
+    time.sleep(1.2)  # the watchdog asks meanwhile
+    tap.check(runs and count() == at and sync(g), "a paused guest stands still")
+    g.send(PAUSE, struct.pack("<II", 0, 0))
+    sync(g)
+    time.sleep(0.05)
+    tap.check(count() > at, "and goes on")
+    g.send(PAUSE, struct.pack("<II", 1, 0))
+    sync(g)
+    g.kill()
+    tap.check(g.end()[:2] == ("KILLED", 9), "a paused guest can be killed")
+    broker.finish()
+    os.close(fd)
+    broker, g = raw(code("fa f4 ebfd"))  # halted for good: found out a quarter of a second later
+    g.send(PAUSE, struct.pack("<II", 1, 0))
+    sync(g)
+    time.sleep(1)
+    alive = g.process.poll() is None
+    g.send(PAUSE, struct.pack("<II", 0, 0))
+    tap.check(alive and g.end()[0] == "HALTED", "nobody is judged while paused")
+    broker.finish()
+
+
+def channel_payload(conn=1, request=0, port=80, kind=STREAM, side=1, flags=1, ring=65536, peer=5,
+                    rate=0):
+    return struct.pack("<IIIIIIIIQQ", conn, request, port, kind, side, flags, ring, peer, 0, rate)
+
+
+def messages():
+    """H-34's counterpart: what no shell of ours sends ends the guest, and leaves nothing open."""
+    mem = lambda number=1, size=4096, offset=0, flags=0, status=0: \
+        struct.pack("<QQQIi", number, size, offset, flags, status)
+    two = 2
+    bad = {
+        "connection 0": (CHANNEL, channel_payload(conn=0), two),
+        "an offer to the opener's side": (CHANNEL, channel_payload(side=0), two),
+        "an answer to the acceptor's side": (CHANNEL, channel_payload(request=7), two),
+        "a side that does not exist": (CHANNEL, channel_payload(side=2), two),
+        "a type that does not exist": (CHANNEL, channel_payload(kind=3), two),
+        "unknown flags": (CHANNEL, channel_payload(flags=2), two),
+        "a rate that nobody can hold to": (CHANNEL, channel_payload(rate=1), two),
+        "a ring of 3000 bytes": (CHANNEL, channel_payload(ring=3000), two),
+        "a ring of 2 KiB": (CHANNEL, channel_payload(ring=2048), two),
+        "a ring of 2 GiB": (CHANNEL, channel_payload(ring=1 << 31), two),
+        "a channel with one fd": (CHANNEL, channel_payload(), 1),
+        "a channel without fds": (CHANNEL, channel_payload(), 0),
+        "a channel with three fds": (CHANNEL, channel_payload(), 3),
+        "an end of connection 0": (CHANNEL_CLOSE, struct.pack("<II", 0, 1), 0),
+        "an end without reason": (CHANNEL_CLOSE, struct.pack("<II", 1, 0), 0),
+        "an end for a reason that does not exist": (CHANNEL_CLOSE, struct.pack("<II", 1, 15), 0),
+        "memory 0": (MEM_MAP, mem(0), 1),
+        "half a page": (MEM_MAP, mem(size=2048), 1),
+        "no page": (MEM_MAP, mem(size=0), 1),
+        "memory at a place of its choice": (MEM_MAP, mem(offset=4096), 1),
+        "unknown flags of memory": (MEM_MAP, mem(flags=2), 1),
+        "memory with an answer in it": (MEM_MAP, mem(status=-1), 1),
+        "memory without fd": (MEM_MAP, mem(), 0),
+        "an fd with what is taken away": (MEM_UNMAP, mem(), 1),
+        "half a pause": (PAUSE, struct.pack("<II", 2, 0), 0),
+        "a list with more to it": (CHANNELS_REQUEST, bytes(8), 0),
+        "a reply for a reason that does not exist":
+            (VSOCK_REPLY, vsock_payload(1, 1, status=-111, reason=15), 0),
+    }
+    fd = sealed(4096 + 2 * 65536)
+    for name, (kind, payload, nfds) in bad.items():
+        broker, g = raw(SPIN)
+        g.send(kind, payload, fds=[fd] * nfds)
+        end = g.end()
+        tap.check(end[0] == "KILLED" and "not one of ours" in end[2], f"H-34 {name}", f"{end}")
+        broker.finish()
+    # Of a guest without channels nothing of the kind may come.
+    for name, (kind, payload, nfds) in {"a channel": (CHANNEL, channel_payload(), 2),
+                                        "memory": (MEM_MAP, mem(), 1)}.items():
+        vmm = Vmm(EXE, elf(SPIN), flags=VSOCK).wait_started()
+        vmm.send(kind, payload, fds=[fd] * nfds)
+        end = vmm.end()
+        tap.check(end[0] == "KILLED" and "not one of ours" in end[2],
+                  f"H-34 {name} for a guest without channels", f"{end}")
+        vmm.finish()
+    # Right in form and impossible: refused, the guest goes on, no fd stays open.
+    broker = Broker(TMP)
+    g = Guest(broker, EXE, CHAN, ("serve", 80, "stream", "hold"))
+    broker.until(lambda: g.said("listening"))
+    opened = lambda: len(os.listdir(f"/proc/{g.pid}/fd"))
+    before = opened()
+    for ring in (sealed(4096), sealed(4096 + 2 * 65536, seals=0), os.open("/dev/null", os.O_RDWR)):
+        g.send(CHANNEL, channel_payload(conn=len(broker.states) + 1), fds=(ring, g.bells[0]))
+        broker.until(lambda n=len(broker.states): len(broker.states) > n, 3)
+        os.close(ring)
+    g.send(CHANNEL_CLOSE, struct.pack("<II", 4711, R_REVOKED))
+    tap.check([s[1:3] for s in broker.states] == [(n, REFUSED) for n in (1, 2, 3)] and sync(g) and
+              opened() == before, "H-34 rings that are none are refused", f"{broker.states}")
+    broker.finish()
+    os.close(fd)
+
+
+def doorbells():
+    """A doorbell of nobody's is an exit that does nothing."""
+    broker, g = raw(RING)
+    g.send(STATS_REQUEST)
+    first = struct.unpack("<Q", g.receive()[1][16:24])[0]
+    time.sleep(0.2)
+    g.send(STATS_REQUEST)
+    last = struct.unpack("<Q", g.receive()[1][16:24])[0]
+    tap.check(last > first, "ringing nobody is an exit")
+    broker.finish()
+
+
+def many():
+    for path in ("direct", "switched"):
+        direct = PATHS[path]
+        with Pair(("threads", "count=0", "echo"), ("conns=150", "ping", 20), "stream", direct, ring=4096,
+                  ram=256 * MIB) as p:
+            p.until(lambda: len(p.broker.conns) == 150 or p.client.hung_up, 20)
+            fds = [len(os.listdir(f"/proc/{g.pid}/fd")) for g in p.broker.guests]
+            tap.check(p.until(lambda: p.client.hung_up) and p.client.said("ping 20 rounds"),
+                      f"{path}: 150 connections at once", f"fds {fds}", *p.notes())
+            tap.check(max(fds) < 700, f"{path}: with {max(fds)} fds", f"{fds}")
+
+
+for test in (data, no_exits, revoked, killed, refused, adopted, nobody_listens, memory, paused,
+             messages, doorbells, many):
     test()
 sys.exit(tap.done())

@@ -292,7 +292,7 @@ def unprivileged():
 COMMON = dict(futex=202, clock_gettime=228, exit_group=231, rt_sigreturn=15, restart_syscall=219,
               epoll_ctl=233, timerfd_settime=286, readv=19, writev=20, poll=7, recvmsg=47,
               sendmsg=46, sendto=44, shutdown=48, close=3, getrandom=318, io_uring_enter=426,
-              write=1, preadv=295, pwritev=296, fdatasync=75, fallocate=285, pread64=17)
+              preadv=295, pwritev=296, fdatasync=75, fallocate=285, pread64=17)
 LOOP = dict(COMMON, epoll_wait=232, epoll_pwait=281, read=0, eventfd2=290, accept4=288, fstat=5,
             munmap=11)
 VCPU = COMMON

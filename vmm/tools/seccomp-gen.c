@@ -32,12 +32,11 @@ static const int common_calls[] = {
 	CALL(epoll_ctl),       /* devices change what they wait for */
 	CALL(timerfd_settime), /* devices set timers; waking the event loop */
 	CALL(readv),           /* console: standard input that is a file, pipe or terminal */
-	CALL(writev),          /* console: standard output */
+	CALL(writev),          /* console: standard output; channels: ringing the other end */
 	CALL(poll),      /* console: streams that block; vsock: hang-ups; a full control socket */
 	CALL(recvmsg),   /* console, vsock: sockets; the shell's messages with fds */
 	CALL(sendmsg),   /* console, vsock: sockets; messages to the shell */
 	CALL(sendto),    /* vsock: the "OK port" line */
-	CALL(write),     /* channels: the eventfd that rings the other end */
 	CALL(shutdown),  /* vsock: half-closed connections */
 	CALL(close),     /* streams and connections that ended */
 	CALL(getrandom), /* rng */
