@@ -44,8 +44,8 @@ $(B)/obj/guests/sdk/lib/%.o: guests/sdk/lib/%.c $(KINC)/.stamp
 	$(call say,GUEST,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(BASE_CFLAGS) -O2 -fno-pic -fno-pie -fno-stack-protector -ffunction-sections \
-		-fdata-sections -nostdinc -isystem $(MUSL_INC) -isystem $(CC_INC) -isystem $(KINC) \
-		-Iinclude -Iguests/sdk/include -c -o $@ $<
+		-fdata-sections -D__exoshell__=1 -nostdinc -isystem $(MUSL_INC) -isystem $(CC_INC) \
+		-isystem $(KINC) -Iinclude -Iguests/sdk/include -c -o $@ $<
 
 $(SDK)/libexochannel.a: $(SDK_LIB_OBJS)
 	$(call say,AR,$@)
@@ -82,8 +82,11 @@ $(EXO_CC): guests/sdk/tools/exo-cc $(SDK)/libexosdk.a $(SDK)/libexochannel.a $(S
 
 # ---- programs -----------------------------------------------------------------
 
-GUESTS := $(filter-out sdk include $(if $(wildcard guests/sdk/lib/channel.c),,store),$(notdir $(patsubst %/,%,$(wildcard guests/*/))))
+GUESTS := $(filter-out sdk include,$(notdir $(patsubst %/,%,$(wildcard guests/*/))))
 GUEST_ELFS := $(patsubst %,$(B)/guests/%.elf,$(GUESTS))
+# Manifests go beside the programs that they are for.
+GUEST_MANIFESTS := $(wildcard guests/*/*.exo)
+GUEST_EXOS := $(patsubst %,$(B)/guests/%,$(notdir $(GUEST_MANIFESTS)))
 GUEST_TESTS := $(patsubst tests/guest/%.c,$(B)/guests/test/%.elf,$(wildcard tests/guest/*.c))
 GUEST_CFLAGS := -std=gnu17 -D_GNU_SOURCE -fno-common $(WARN)
 
@@ -98,9 +101,14 @@ $(GUEST_TESTS): $(B)/guests/test/%.elf: tests/guest/%.c $(wildcard tests/guest/*
 	$(Q)mkdir -p $(@D)
 	$(Q)CC=$(CC) $(EXO_CC) $(GUEST_CFLAGS) -o $@ $<
 
+vpath %.exo $(sort $(dir $(GUEST_MANIFESTS)))
+$(GUEST_EXOS): $(B)/guests/%.exo: %.exo
+	$(Q)mkdir -p $(@D)
+	$(Q)cp $< $@
+
 .PHONY: sdk guests install-sdk
 sdk: $(EXO_CC) ## build the guest SDK alone
-guests: $(GUEST_ELFS) $(GUEST_TESTS) ## build the guest programs
+guests: $(GUEST_ELFS) $(GUEST_EXOS) $(GUEST_TESTS) ## build the guest programs
 
 install-sdk: $(EXO_CC)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/exo/bin
@@ -110,4 +118,4 @@ install-sdk: $(EXO_CC)
 	rm -rf $(DESTDIR)$(PREFIX)/lib/exo/include
 	cp -R $(SDK)/include $(DESTDIR)$(PREFIX)/lib/exo/include
 
-ALL += $(EXO_CC) $(GUEST_ELFS) $(GUEST_TESTS)
+ALL += $(EXO_CC) $(GUEST_ELFS) $(GUEST_EXOS) $(GUEST_TESTS)

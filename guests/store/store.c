@@ -118,7 +118,7 @@ static int full_name(const struct client *c, const char *name, bool may_be_empty
 	}
 	n = *c->space ? snprintf(full, EXO_STORE_NAME_MAX, "%s/%s", c->space, name)
 		      : snprintf(full, EXO_STORE_NAME_MAX, "%s", name);
-	return n < EXO_STORE_NAME_MAX ? 0 : -ENAMETOOLONG;
+	return n < (int)EXO_STORE_NAME_MAX ? 0 : -ENAMETOOLONG;
 }
 
 static void answer_ref(struct client *c, const struct exo_store_ref *ref)

@@ -1,0 +1,276 @@
+"""Channels between guests of a session, beside what processes of the host have.
+
+Used by tests/bench/run, section "channels". Every figure is taken interleaved with
+its reference: `rounds` times each, medians of the medians.
+"""
+import json
+import os
+import re
+import socket
+import statistics
+import subprocess
+import time
+
+PING = re.compile(r"ping \d+ rounds p50 (\d+) p99 (\d+)(?: p999 (\d+))?(?: p9999 (\d+))?")
+BULK = re.compile(r"bulk (\d+) in (\d+) ns")
+
+
+class Session:
+    """An exo session in a directory of its own."""
+
+    def __init__(self, b, name):
+        self.b = b
+        self.dir = os.path.join(b.tmp, name)
+        os.mkdir(self.dir, 0o700)
+        self.env = dict(os.environ, EXO_SESSION=self.dir)
+        self.log = open(os.path.join(b.tmp, name + ".log"), "wb")
+        self.process = subprocess.Popen([b.bin("exo"), "session"], env=self.env,
+                                        stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        for _ in range(500):
+            if os.path.exists(os.path.join(self.dir, "control")):
+                break
+            time.sleep(0.01)
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(30)
+        self.sock.connect(os.path.join(self.dir, "control"))
+        self.lines = self.sock.makefile("r")
+        self.count = 0
+
+    def ask(self, op, **fields):
+        self.count += 1
+        self.sock.sendall((json.dumps(dict(fields, op=op, id=self.count)) + "\n").encode())
+        for line in self.lines:
+            answer = json.loads(line)
+            if answer.get("id") == self.count:
+                if not answer["ok"]:
+                    raise SystemExit(f"bench: {op}: {answer['error']['message']}")
+                return answer
+        raise SystemExit("bench: the session hung up")
+
+    def manifest(self, name, text):
+        path = os.path.join(self.dir, name + ".exo")
+        with open(path, "w") as f:
+            f.write(text)
+        return path
+
+    def exo(self, *args, timeout=120):
+        return subprocess.run([self.b.bin("exo"), *args], env=self.env, timeout=timeout,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True)
+
+    def close(self):
+        self.sock.close()
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        self.log.close()
+
+
+def server(s, name, kind, args, service=None):
+    service = service or name
+    path = s.manifest(name, f"""[program]
+file = {s.b.test_guest("chan")}
+args = serve {service} {kind} {args}
+[provides]
+{service} = 100 {kind if kind == "stream" else "seqpacket"}
+[lifecycle]
+restart = no
+""")
+    s.ask("start", manifest=path)
+    s.ask("wait", guest=name, **{"for": "ready"}, timeout_ms=10000)
+
+
+def client_manifest(s, name, service, kind, args, switched):
+    limit = " rate=100G" if switched else ""
+    return s.manifest(name, f"""[program]
+file = {s.b.test_guest("chan")}
+args = connect {service} {kind} {args}
+[uses]
+{service} ={limit}
+""")
+
+
+def run_client(s, name, service, kind, args, switched=False):
+    path = client_manifest(s, name, service, kind, args, switched)
+    done = s.exo("run", path)
+    if done.returncode:
+        raise SystemExit(f"bench: client {args}: {done.stdout} {done.stderr}")
+    return done.stdout
+
+
+def ipc(b, *args):
+    out = subprocess.run([b.helper("ipc"), *map(str, args)], stdout=subprocess.PIPE, check=True,
+                         timeout=120)
+    return json.loads(out.stdout)
+
+
+def med(rows, key):
+    return statistics.median(r[key] for r in rows)
+
+
+# ---- round trips ----------------------------------------------------------------------
+
+def guest_ping(s, number, kind, switched, spin, rounds):
+    name = f"ping{number}"
+    option = "" if spin is None else f"spin={spin} "
+    server(s, name, kind, f"{option}count=0 quiet echo")
+    out = run_client(s, f"asker{number}", name, kind, f"{option}ping {rounds} 8", switched)
+    s.ask("kill", guest=name)
+    m = PING.search(out)
+    return {"p50": int(m[1]), "p99": int(m[2]), "p9999": int(m[4] or m[3] or 0)}
+
+
+def round_trips(b, s, repeat):
+    cases = [
+        ("Unix stream socket pair", lambda n: ipc(b, "rtt", "stream", 20000)),
+        ("Unix seqpacket socket pair", lambda n: ipc(b, "rtt", "seq", 20000)),
+        ("pipe", lambda n: ipc(b, "rtt", "pipe", 20000)),
+        ("eventfd", lambda n: ipc(b, "rtt", "eventfd", 20000)),
+        ("shared memory, both look", lambda n: ipc(b, "rtt", "spin", 20000)),
+        ("direct stream", lambda n: guest_ping(s, n, "stream", False, None, 20000)),
+        ("direct seqpacket", lambda n: guest_ping(s, n, "seq", False, None, 20000)),
+        ("direct stream, both sleep", lambda n: guest_ping(s, n, "stream", False, 0, 5000)),
+        ("direct stream, both look", lambda n: guest_ping(s, n, "stream", False, 1000000, 20000)),
+        ("switched stream", lambda n: guest_ping(s, n, "stream", True, None, 5000)),
+        ("switched seqpacket", lambda n: guest_ping(s, n, "seq", True, None, 5000)),
+    ]
+    rows = {name: [] for name, _ in cases}
+    number = 0
+    for _ in range(repeat):
+        for name, measure in cases:
+            number += 1
+            rows[name].append(measure(number))
+    base = med(rows["Unix stream socket pair"], "p50")
+    print(f"| round trip of 8 bytes | p50 | p99 | p99.99 | to a socket pair |\n|---|---|---|---|---|")
+    result = {}
+    for name, r in rows.items():
+        result[name] = {k: med(r, k) for k in ("p50", "p99", "p9999")}
+        v = result[name]
+        print(f"| {name} | {v['p50'] / 1e3:.2f} us | {v['p99'] / 1e3:.1f} us | "
+              f"{v['p9999'] / 1e3:.0f} us | {v['p50'] / base:.2f} |")
+    return result
+
+
+# ---- throughput -------------------------------------------------------------------------
+
+def guest_bulk(s, number, kind, switched, total, chunk):
+    name = f"sink{number}"
+    server(s, name, kind, f"chunk={chunk} count=0 quiet sum")
+    out = run_client(s, f"sender{number}", name, kind, f"chunk={chunk} bulk {total}", switched)
+    s.ask("kill", guest=name)
+    m = BULK.search(out)
+    return {"mb_per_s": int(m[1]) * 1e3 / int(m[2])}
+
+
+def throughput(b, s, repeat):
+    result = {}
+    number = 0
+    print("\n| one way, MB/s, by size of a write | 4 KiB | 64 KiB | 1 MiB |\n|---|---|---|---|")
+    sizes = (4096, 65536, 1 << 20)
+    cases = [
+        ("memcpy", lambda n, c: ipc(b, "bulk", "memcpy", 1024, c)),
+        ("Unix stream socket pair", lambda n, c: ipc(b, "bulk", "stream", 512, c)),
+        ("Unix seqpacket socket pair", lambda n, c: ipc(b, "bulk", "seq", 512, min(c, 65536))),
+        ("pipe", lambda n, c: ipc(b, "bulk", "pipe", 512, c)),
+        ("direct stream", lambda n, c: guest_bulk(s, n, "stream", False, 512 << 20, c)),
+        ("direct seqpacket", lambda n, c: guest_bulk(s, n, "seq", False, 512 << 20, min(c, 65536))),
+        ("switched stream", lambda n, c: guest_bulk(s, n, "stream", True, 256 << 20, c)),
+        ("switched seqpacket", lambda n, c: guest_bulk(s, n, "seq", True, 256 << 20, min(c, 32768))),
+    ]
+    rows = {name: {size: [] for size in sizes} for name, _ in cases}
+    for _ in range(repeat):
+        for size in sizes:
+            for name, measure in cases:
+                number += 1
+                rows[name][size].append(measure(number, size))
+    for name, by_size in rows.items():
+        result[name] = {size: med(r, "mb_per_s") for size, r in by_size.items()}
+        print(f"| {name} | " + " | ".join(f"{result[name][size]:.0f}" for size in sizes) + " |")
+    return result
+
+
+# ---- many pairs --------------------------------------------------------------------------
+
+def pairs(b, s, counts=(1, 10, 100)):
+    """All pairs at once: round trips a second of all together."""
+    result = {}
+    print("\n| pairs at once | direct, round trips a second | socket pairs | ratio |\n|---|---|---|---|")
+    for count in counts:
+        rounds = max(200, 20000 // count)
+        for i in range(count):
+            server(s, f"many{count}-{i}", "stream", "count=0 quiet echo")
+        paths = [client_manifest(s, f"crowd{count}-{i}", f"many{count}-{i}", "stream",
+                                 f"quiet ping {rounds} 8", False) for i in range(count)]
+        start = time.monotonic()
+        clients = [subprocess.Popen([b.bin("exo"), "run", p], env=s.env, stdin=subprocess.DEVNULL,
+                                    stdout=subprocess.DEVNULL) for p in paths]
+        bad = sum(p.wait(300) != 0 for p in clients)
+        guests = count * rounds / (time.monotonic() - start)
+        start = time.monotonic()
+        hosts = [subprocess.Popen([b.helper("ipc"), "rtt", "stream", str(rounds)],
+                                  stdout=subprocess.DEVNULL) for _ in range(count)]
+        bad += sum(p.wait(300) != 0 for p in hosts)
+        host = count * rounds / (time.monotonic() - start)
+        for i in range(count):
+            s.ask("kill", guest=f"many{count}-{i}")
+        result[count] = {"direct": guests, "host": host, "failed": bad}
+        print(f"| {count} | {guests:.0f} | {host:.0f} | {guests / host:.2f} |"
+              + (f" {bad} failed" if bad else ""))
+    print("# the time of launching the clients is in both")
+    return result
+
+
+# ---- set-up, grants -------------------------------------------------------------------------
+
+def set_up(b, s):
+    server(s, "door", "stream", "count=0 quiet echo")
+    took = {}
+    for count in (200, 1200):
+        start = time.monotonic()
+        run_client(s, f"knock{count}", "door", "stream", f"count={count} quiet ping 1 8")
+        took[count] = time.monotonic() - start
+    s.ask("kill", guest="door")
+    us = (took[1200] - took[200]) * 1e6 / 1000
+    print(f"\nConnection: set up, one round trip, closed: {us:.0f} us")
+    return {"us": us}
+
+
+def grants(b, s, counts=(10, 10000)):
+    """Over the control socket: what a person's grant and revocation take."""
+    result = {}
+    server(s, "vault", "stream", "count=0 quiet echo")
+    print("\n| grants there are | grant | revoke |\n|---|---|---|")
+    made = 0
+    for count in counts:
+        while made < count:
+            s.ask("grant", guest=f"holder{made}", service="vault", rights=["connect"])
+            made += 1
+        grant, revoke = [], []
+        for i in range(300):
+            start = time.monotonic()
+            answer = s.ask("grant", guest=f"visitor{i}", service="vault", rights=["connect"])
+            middle = time.monotonic()
+            s.ask("revoke", grant=answer["grant"])
+            revoke.append(time.monotonic() - middle)
+            grant.append(middle - start)
+        result[count] = {"grant_us": statistics.median(grant) * 1e6,
+                         "revoke_us": statistics.median(revoke) * 1e6}
+        print(f"| {count} | {result[count]['grant_us']:.0f} us | {result[count]['revoke_us']:.0f} us |")
+    s.ask("kill", guest="vault")
+    return result
+
+
+def section(b, repeat=5):
+    s = Session(b, "session")
+    try:
+        return {
+            "round_trips": round_trips(b, s, repeat),
+            "throughput": throughput(b, s, max(1, repeat // 2)),
+            "pairs": pairs(b, s),
+            "set_up": set_up(b, s),
+            "grants": grants(b, s),
+        }
+    finally:
+        s.close()
