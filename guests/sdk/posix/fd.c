@@ -152,6 +152,8 @@ long fd_stat(int fd, struct stat *st)
 
 	if (!f)
 		return -EBADF;
+	if (f->ops->stat)
+		return f->ops->stat(f, st);
 	memset(st, 0, sizeof(*st));
 	st->st_dev = 1;
 	st->st_ino = f->dev ? f->dev : (uintptr_t)f;
@@ -186,6 +188,8 @@ long fd_seek(int fd, int64_t off, int whence)
 	default:
 		return -EINVAL;
 	}
+	if (from < 0)
+		return from; /* the size could not be had */
 	if (__builtin_add_overflow(from, off, &from) || from < 0)
 		return -EINVAL;
 	f->pos = from;

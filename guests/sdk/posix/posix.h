@@ -228,6 +228,7 @@ struct file_ops {
 	long (*ioctl)(struct file *f, unsigned long req, unsigned long arg);
 	int64_t (*size)(struct file *f); /* seekable files: bytes */
 	int (*sync)(struct file *f);
+	int (*stat)(struct file *f, struct stat *st); /* else from mode and size */
 	void (*close)(struct file *f); /* last reference gone; frees f if it was allocated */
 	uint32_t mode;                 /* S_IFCHR | 0600 … for fstat */
 };

@@ -4,6 +4,7 @@
  */
 #include "files.h"
 #include "process.h"
+#include "tree.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -16,14 +17,6 @@ static void (*deferred)(void);
 void syscall_defer(void (*fn)(void))
 {
 	deferred = fn;
-}
-
-static long open_path(const char *path, int flags)
-{
-	struct file *f;
-	int err = namespace_open(path, flags, &f);
-
-	return err < 0 ? err : fd_install_new(f, flags);
 }
 
 static long one_iov(bool write, int fd, uint64_t buf, uint64_t len, int64_t off)
@@ -69,11 +62,8 @@ static bool call_file(struct regs *r, long *result)
 	case SYS_sendfile:
 		*result = fd_sendfile(fd, (int)b, PTR(int64_t, c), d);
 		return true;
-	case SYS_open:
-		*result = open_path(PTR(char, a), (int)b);
-		return true;
-	case SYS_openat:
-		*result = open_path(PTR(char, b), (int)c);
+	case SYS_fstat:
+		*result = fd_stat(fd, PTR(struct stat, b));
 		return true;
 	case SYS_close:
 		*result = fd_close(fd);
@@ -118,72 +108,6 @@ static bool call_file(struct regs *r, long *result)
 		return true;
 	case SYS_timerfd_gettime:
 		*result = timerfd_get(fd, PTR(struct itimerspec, b));
-		return true;
-	default:
-		return false;
-	}
-}
-
-static long stat_at(int dirfd, const char *path, struct stat *st, int flags)
-{
-	if (!*path && flags & AT_EMPTY_PATH)
-		return fd_stat(dirfd, st);
-	return namespace_stat(path, st);
-}
-
-static long access_path(const char *path)
-{
-	struct stat st;
-
-	return namespace_stat(path, &st);
-}
-
-/* Names: few of them lead anywhere. */
-static bool call_name(struct regs *r, long *result)
-{
-	uint64_t a = r->rdi, b = r->rsi, c = r->rdx, d = r->r10;
-
-	switch (r->orig_rax) {
-	case SYS_fstat:
-		*result = fd_stat((int)a, PTR(struct stat, b));
-		return true;
-	case SYS_stat:
-	case SYS_lstat:
-		*result = namespace_stat(PTR(char, a), PTR(struct stat, b));
-		return true;
-	case SYS_newfstatat:
-		*result = stat_at((int)a, PTR(char, b), PTR(struct stat, c), (int)d);
-		return true;
-	case SYS_access:
-		*result = access_path(PTR(char, a));
-		return true;
-	case SYS_faccessat:
-	case SYS_faccessat2:
-		*result = access_path(PTR(char, b));
-		return true;
-	case SYS_getcwd:
-		if (b < 2) {
-			*result = -ERANGE;
-		} else {
-			memcpy(PTR(char, a), "/", 2);
-			*result = 2;
-		}
-		return true;
-	case SYS_readlink:
-	case SYS_readlinkat:
-		*result = -EINVAL; /* there are no symbolic links */
-		return true;
-	case SYS_unlink:
-	case SYS_unlinkat:
-	case SYS_mkdir:
-	case SYS_mkdirat:
-	case SYS_rmdir:
-	case SYS_rename:
-	case SYS_renameat:
-	case SYS_renameat2:
-	case SYS_link:
-	case SYS_symlink:
-		*result = -EROFS;
 		return true;
 	default:
 		return false;
@@ -354,7 +278,7 @@ long syscall_dispatch(struct regs *r)
 {
 	long result;
 
-	if (call_file(r, &result) || call_name(r, &result) || call_memory(r, &result) ||
+	if (call_file(r, &result) || call_tree(r, &result) || call_memory(r, &result) ||
 	    call_wait(r, &result) || call_socket(r, &result) || call_signal(r, &result) ||
 	    call_time(r, &result) || call_process(r, &result))
 		return result;
