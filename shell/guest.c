@@ -59,7 +59,7 @@ void guest_finish(struct guest *g)
 
 /* ---- files -------------------------------------------------------------- */
 
-static int open_program(struct guest *g)
+int guest_open_program(struct guest *g)
 {
 	char why[IMAGE_WHY_MAX];
 	struct image image;
@@ -212,7 +212,7 @@ static int check_host_memory(const struct guest *g)
 
 int guest_open(struct guest *g)
 {
-	int err = open_program(g);
+	int err = guest_open_program(g);
 
 	if (!err)
 		err = check_host_memory(g);

@@ -12,11 +12,28 @@ static const char general[] =
 	"Usage: exo COMMAND [OPTIONS] …\n"
 	"Every program is its own machine: a micro-VM that starts like a process.\n"
 	"\n"
-	"  run     run a program in the foreground\n"
-	"  test    run guests that report TAP, and sum up\n"
-	"  doctor  say what this machine can do, and how to mend what it can't\n"
-	"  help    show the help of a command, as exo help run\n"
-	"  version show the version\n"
+	"  run      run a program in the foreground\n"
+	"  test     run guests that report TAP, and sum up\n"
+	"  script   run scenario files: start guests, talk with them, check\n"
+	"  check    explain a manifest in words\n"
+	"  doctor   say what this machine can do, and how to mend what it can't\n"
+	"  help     show the help of a command, as exo help run\n"
+	"  version  show the version\n"
+	"\n"
+	"Programs that talk with each other belong to a session:\n"
+	"  session  run one; the commands below ask it\n"
+	"  start    start a guest in the background\n"
+	"  add      make a manifest known: its guest starts when it is connected to\n"
+	"  remove   forget a guest that does not run\n"
+	"  ps       list guests; top: what they use\n"
+	"  stop     ask guests to end; kill: end them, or send a signal\n"
+	"  pause    stop the clocks of guests; resume: let them go on\n"
+	"  wait     wait until a guest is ready or has ended\n"
+	"  log      show what a guest printed\n"
+	"  wires    show services, grants and connections; who can reach what\n"
+	"  grant    let a guest connect to a service; revoke: take that back\n"
+	"  audit    show who was granted, used and refused what\n"
+	"  connect  connect to a service; listen: provide one\n"
 	"\n"
 	"First steps:  exo doctor; exo run hello\n";
 
@@ -39,6 +56,12 @@ static const char run[] =
 	"      --hugepages      memory of huge pages\n"
 	"      --prefault       touch all memory first\n"
 	"      --timings        print where the time went\n"
+	"      --manifest FILE  what it needs (default: PROGRAM.exo beside it)\n"
+	"      --mount DIR:/PATH[:ro]  a folder of this host, at PATH\n"
+	"      --grant SERVICE[,LIMIT=VALUE…]  lets it connect to a service\n"
+	"      --private        a session of its own, if it needs one\n"
+	"\n"
+	"If a session runs, the guest belongs to it while this command lasts.\n"
 	"\n"
 	"PROGRAM without a slash is looked for here, in $EXO_PATH and among the installed\n"
 	"guests, as PROGRAM and PROGRAM.elf.\n"
@@ -66,11 +89,166 @@ static const char doctor[] =
 	"\n"
 	"Exit status: 0 if exo run works here, 1 if not.\n";
 
+static const char script[] =
+	"Usage: exo script [OPTIONS] FILE…\n"
+	"Runs scenario files: they start guests, wait for them, talk with them and check\n"
+	"what comes of it. Each command is a test point of the TAP that is written. A file\n"
+	"has a session of its own unless it says otherwise. See docs/script.md.\n"
+	"\n"
+	"  -D, --define NAME=VALUE  sets a variable of the scripts\n"
+	"  -t, --timeout TIME   for each command that waits (default 10s)\n"
+	"\n"
+	"Exit status: 0 if all passed, 1 if not, 125 if exo failed.\n";
+
+static const char check[] =
+	"Usage: exo check [--json] MANIFEST…\n"
+	"Reads manifests and says in words what they ask for, or what is wrong in them.\n"
+	"\n"
+	"Exit status: 0 if they are good, 1 if not, 125 if exo failed.\n";
+
+static const char session[] =
+	"Usage: exo session\n"
+	"Keeps guests and the channels between them, until it is ended (SIGTERM). Its control\n"
+	"socket is in $EXO_SESSION, else $XDG_RUNTIME_DIR/exo, else /tmp/exo-UID. When it is\n"
+	"killed its guests go on, and the next session finds them again.\n"
+	"\n"
+	"Exit status: 0 after an orderly end, 125 if it cannot run.\n";
+
+#define STATUS "\nExit status: 0; 1 if the session refuses; 125 if there is none, or wrong usage.\n"
+
+static const char start[] =
+	"Usage: exo start [OPTIONS] PROGRAM | MANIFEST [ARGUMENTS…]\n"
+	"Starts a guest in the background and prints its name. What it writes goes to its log.\n"
+	"\n"
+	"  -w, --wait           until it is ready\n"
+	"      --manifest FILE  what it needs (default: PROGRAM.exo beside it)\n"
+	"      --mount DIR:/PATH[:ro], --grant SERVICE[,LIMIT=VALUE…]  as for exo run\n"
+	"      --label LABEL    its trust label\n"
+	"      --json           the answer, as JSON\n"
+	"  -m, --cpus, --name, --env, --disk, --rng, …   as for exo run\n"
+	"\n"
+	"Exit status: 0; as exo run's if it cannot start; 125 if there is no session.\n";
+
+static const char add[] =
+	"Usage: exo add MANIFEST…\n"
+	"Makes manifests known: such a guest starts when somebody connects to what it\n"
+	"provides.\n" STATUS;
+
+static const char remove_page[] =
+	"Usage: exo remove NAME…\n"
+	"Forgets guests that do not run, and what their manifests granted.\n" STATUS;
+
+static const char ps[] = "Usage: exo ps [--json]\n"
+			 "Lists the guests of the session.\n" STATUS;
+
+static const char top[] =
+	"Usage: exo top [-1] [--json]\n"
+	"Shows what guests use: on a terminal again every second, else once, in all.\n"
+	"\n"
+	"  -1, --once           once\n"
+	"      --json           once, as JSON\n" STATUS;
+
+static const char stop[] =
+	"Usage: exo stop [-t TIME] NAME…\n"
+	"Asks guests to end (SIGTERM), and kills those that have not after TIME.\n"
+	"\n"
+	"  -t, --timeout TIME   default: what the manifest says, or 2s\n" STATUS;
+
+static const char kill_page[] = "Usage: exo kill [-s SIGNAL] NAME…\n"
+				"Ends guests at once, or sends them a signal.\n"
+				"\n"
+				"  -s, --signal SIGNAL  a name, as TERM, or a number\n" STATUS;
+
+static const char pause_page[] = "Usage: exo pause NAME…\n"
+				 "Stops the virtual CPUs of guests until exo resume.\n" STATUS;
+
+static const char resume[] = "Usage: exo resume NAME…\n"
+			     "Lets paused guests go on.\n" STATUS;
+
+static const char wait_page[] =
+	"Usage: exo wait [--for ready|ended] [-t TIME] [--json] NAME\n"
+	"Waits until a guest has ended, or is ready, and says how it ended.\n"
+	"\n"
+	"  -f, --for STATE      ready or ended (default)\n"
+	"  -t, --timeout TIME   no longer; exit status 124\n"
+	"      --json           the answer, as JSON\n" STATUS;
+
+static const char log_page[] = "Usage: exo log [-f] [-n LINES] NAME\n"
+			       "Shows what a guest without a terminal printed.\n"
+			       "\n"
+			       "  -f, --follow         go on while it runs\n"
+			       "  -n, --lines LINES    the last so many only\n" STATUS;
+
+static const char wires[] =
+	"Usage: exo wires [--json | --dot | --svg FILE]\n"
+	"       exo wires --who-can-reach NAME | --dry-run MANIFEST\n"
+	"Shows services, grants and live connections with what went through them.\n"
+	"\n"
+	"      --json           as JSON\n"
+	"      --dot            the graph, for Graphviz\n"
+	"      --svg FILE       the graph, drawn (\"-\": standard output)\n"
+	"      --who-can-reach NAME  a service or guest: who can connect to it, and why\n"
+	"      --dry-run MANIFEST    what it would get, and what is missing\n" STATUS;
+
+static const char grant[] =
+	"Usage: exo grant [OPTIONS] GUEST SERVICE\n"
+	"Lets a guest connect to a service; prints the grant's number. It holds until\n"
+	"it is revoked, also for later guests of that name.\n"
+	"\n"
+	"      --delegate       it may pass that on\n"
+	"      --lease TIME     for so long\n"
+	"      --connections N  so many at once\n"
+	"      --buffer SIZE    so much buffer memory at once\n"
+	"      --rate SIZE      so many bytes a second, each connection\n"
+	"      --port N         also at this port of the host (CID 2)\n"
+	"      --json           the answer, as JSON\n" STATUS;
+
+static const char revoke_page[] =
+	"Usage: exo revoke [--json] NUMBER | GUEST SERVICE\n"
+	"Takes a grant back, and all that were delegated from it; connections that were\n"
+	"opened through it end at once.\n"
+	"\n"
+	"      --json           how many, as JSON\n" STATUS;
+
+static const char audit[] = "Usage: exo audit [OPTIONS]\n"
+			    "Shows grants, uses and refusals.\n"
+			    "\n"
+			    "  -f, --follow         go on\n"
+			    "      --since TIME     the last TIME only, as 5m\n"
+			    "      --guest NAME     of this guest only\n"
+			    "      --service NAME   of this service only\n"
+			    "      --json           a JSON object a line\n" STATUS;
+
+static const char connect[] =
+	"Usage: exo connect [--seqpacket] SERVICE | GUEST:SERVICE | GUEST:PORT\n"
+	"Connects standard input and output to a service. Its provider is started if need be.\n"
+	"\n"
+	"      --seqpacket      messages: each read of the input is one\n" STATUS;
+
+static const char listen[] =
+	"Usage: exo listen [--seqpacket] SERVICE [--exec COMMAND…]\n"
+	"Provides a service, on standard input and output for one connection, or by a\n"
+	"COMMAND for each connection, as its standard input and output, with EXO_PEER and\n"
+	"EXO_LABEL in its environment.\n"
+	"\n"
+	"      --seqpacket      of messages\n"
+	"      --exec           what follows is the command\n" STATUS;
+
+/* clang-format off */
+static const struct {
+	const char *name, *text;
+} pages[] = {
+	{"run", run}, {"test", test}, {"doctor", doctor}, {"help", general}, {"script", script},
+	{"check", check}, {"session", session}, {"start", start}, {"add", add},
+	{"remove", remove_page}, {"ps", ps}, {"top", top}, {"stop", stop}, {"kill", kill_page},
+	{"pause", pause_page}, {"resume", resume}, {"wait", wait_page}, {"log", log_page},
+	{"wires", wires}, {"grant", grant}, {"revoke", revoke_page}, {"audit", audit},
+	{"connect", connect}, {"listen", listen},
+};
+/* clang-format on */
+
 int help_print(const char *command)
 {
-	static const struct {
-		const char *name, *text;
-	} pages[] = {{"run", run}, {"test", test}, {"doctor", doctor}, {"help", general}};
 	const char *page = command ? NULL : general;
 
 	for (size_t i = 0; command && i < sizeof(pages) / sizeof(pages[0]); i++) {

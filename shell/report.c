@@ -45,6 +45,15 @@ const char *report_reason(const struct report *r)
 	return r->timed_out ? "timeout" : reasons[r->end.reason].name;
 }
 
+uint32_t report_reason_by_name(const char *name)
+{
+	uint32_t reason = sizeof(reasons) / sizeof(reasons[0]) - 1;
+
+	while (reason && strcmp(reasons[reason].name, name) != 0)
+		reason--;
+	return reason;
+}
+
 int report_exit_code(const struct report *r)
 {
 	if (r->timed_out)
@@ -139,6 +148,10 @@ void report_add_json(const struct report *r, struct text *out)
 		  (unsigned long long)r->guest->ram_bytes, r->guest->cpus, since_ms(r, r->end_ns));
 	if (r->cpu_us >= 0)
 		text_addf(out, ", \"cpu_ms\": %.3f", (double)r->cpu_us / 1e3);
+	if (r->by_session) {
+		text_add(out, "}\n", 2);
+		return;
+	}
 	text_addf(out, ", \"exits\": %llu, \"stages_ms\": {\"spawned\": %.3f, \"configured\": %.3f",
 		  (unsigned long long)e->exits, since_ms(r, r->spawned_ns),
 		  since_ms(r, r->configured_ns));

@@ -19,10 +19,14 @@ struct report {
 	const char *killed_why;   /* what made us kill it, or NULL */
 	uint64_t start_ns, spawned_ns, configured_ns, end_ns; /* CLOCK_MONOTONIC */
 	int64_t cpu_us;                                       /* of the VMM, or -1: unknown */
+	bool by_session; /* a session ran it: stages and exits are not known here */
 };
 
 /* "exit", "fault", "timeout", …: one word. */
 const char *report_reason(const struct report *r);
+
+/* The reason of that word; 0: there is none. */
+uint32_t report_reason_by_name(const char *name);
 
 int report_exit_code(const struct report *r);
 

@@ -1,25 +1,21 @@
 /*
  * exo run: one guest in the foreground, as if it were a process.
  *
- * One thread. Order of a launch: the command line is read (microseconds), the
- * VMM is started and creates its VM, meanwhile files are opened and checked
- * here, then it gets everything in one message. From then on we only wait: for
- * the VMM's messages, signals, the clock and vsock clients. The program's data
- * never passes here.
+ * One thread. The guest has a VMM of its own, our child (run_direct.c), or it
+ * belongs to a session (run_join.c): the running one, or one of our own when
+ * it needs channels. From its start on we only wait: for news of it, signals,
+ * the clock and what is typed. The program's data never passes here.
  */
 #include "run.h"
 
-#include "broker.h"
-#include "guest.h"
+#include "clock.h"
 #include "help.h"
-#include "launch.h"
 #include "opts.h"
-#include "report.h"
+#include "run_join.h"
+#include "run_priv.h"
 #include "text.h"
-#include "tty.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,26 +25,19 @@
 
 #define GRACE_NS 2000000000ull /* from a signal to the kill */
 
-struct run {
-	struct guest guest;
-	struct launch vm;
-	struct tty tty;
-	struct broker broker;
-	struct report report;
-	const char *json_path, *vsock_path;
-	bool want_timings;
-	uint64_t timeout_ns;
-	int signal_fd;
-
-	uint64_t timeout_at_ns; /* 0: never */
-	uint64_t kill_at_ns;    /* the guest was asked to end; 0: it was not */
-	int asked_signo;        /* by which signal */
-	bool killed;            /* EXO_VMM_KILL was sent */
-};
-
 /* ---- command line ----------------------------------------------------------- */
 
-enum { OPTION_HELP = 1, OPTION_TIMEOUT, OPTION_JSON, OPTION_VSOCK, OPTION_TIMINGS };
+enum {
+	OPTION_HELP = 1,
+	OPTION_TIMEOUT,
+	OPTION_JSON,
+	OPTION_VSOCK,
+	OPTION_TIMINGS,
+	OPTION_PRIVATE,
+	OPTION_MANIFEST,
+	OPTION_MOUNT,
+	OPTION_GRANT,
+};
 
 static const struct opts_def options[] = {
 	GUEST_OPTION_DEFS,
@@ -56,9 +45,22 @@ static const struct opts_def options[] = {
 	{"json-status", 0, true, OPTION_JSON},
 	{"vsock", 0, true, OPTION_VSOCK},
 	{"timings", 0, false, OPTION_TIMINGS},
+	{"private", 0, false, OPTION_PRIVATE},
+	{"manifest", 0, true, OPTION_MANIFEST},
+	{"mount", 0, true, OPTION_MOUNT},
+	{"grant", 0, true, OPTION_GRANT},
 	{"help", 'h', false, OPTION_HELP},
 	{NULL},
 };
+
+static int add_to_list(char **list, unsigned *n, const char *option, char *value)
+{
+	if (*n == RUN_LIST_MAX)
+		return text_error(GUEST_EXIT_FAILURE, "--%s %s: too many; at most %d", option,
+				  value, RUN_LIST_MAX);
+	list[(*n)++] = value;
+	return 0;
+}
 
 static int apply_option(struct run *r, int id, char *value)
 {
@@ -80,6 +82,16 @@ static int apply_option(struct run *r, int id, char *value)
 	case OPTION_TIMINGS:
 		r->want_timings = true;
 		return 0;
+	case OPTION_PRIVATE:
+		r->is_private = true;
+		return 0;
+	case OPTION_MANIFEST:
+		r->manifest = value;
+		return 0;
+	case OPTION_MOUNT:
+		return add_to_list(r->mount, &r->nmounts, "mount", value);
+	case OPTION_GRANT:
+		return add_to_list(r->grant, &r->ngrants, "grant", value);
 	default:
 		return guest_option(&r->guest, id, value);
 	}
@@ -103,6 +115,7 @@ static int parse_command_line(struct run *r, char **argv)
 	}
 	if (!argv[o.pos])
 		return text_error(GUEST_EXIT_FAILURE, "no program given; try exo run --help");
+	r->is_named = r->guest.name[0];
 	guest_set_program(&r->guest, argv + o.pos);
 	if (r->want_timings || r->json_path)
 		r->guest.flags |= EXO_VMM_TIMINGS;
@@ -112,7 +125,7 @@ static int parse_command_line(struct run *r, char **argv)
 /* ---- start --------------------------------------------------------------------- */
 
 /*
- * Blocked, to be read from signal_fd. The VMM inherits the first set: it is in
+ * Blocked, to be read from signal_fd. A VMM inherits the first set: it is in
  * our process group, and what a terminal sends to all of the group is for us to
  * pass on. Reading a terminal from the background must stop us both, though, so
  * SIGTTIN and SIGTTOU are blocked here only.
@@ -127,19 +140,29 @@ static void block_signals(sigset_t *mask)
 	sigprocmask(SIG_BLOCK, mask, NULL);
 }
 
-static int open_signal_fd(struct run *r, sigset_t *mask)
+void run_block_signals(void)
 {
-	sigaddset(mask, SIGWINCH);
-	sigaddset(mask, SIGTTIN);
-	sigaddset(mask, SIGTTOU);
-	sigprocmask(SIG_BLOCK, mask, NULL);
-	r->signal_fd = signalfd(-1, mask, SFD_CLOEXEC | SFD_NONBLOCK);
+	sigset_t mask;
+
+	block_signals(&mask);
+}
+
+int run_open_signal_fd(struct run *r)
+{
+	sigset_t mask;
+
+	block_signals(&mask);
+	sigaddset(&mask, SIGWINCH);
+	sigaddset(&mask, SIGTTIN);
+	sigaddset(&mask, SIGTTOU);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	r->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (r->signal_fd < 0)
 		return text_error(GUEST_EXIT_FAILURE, "signalfd: %s", strerror(errno));
 	return 0;
 }
 
-static int set_up_terminal(struct run *r)
+int run_set_up_terminal(struct run *r)
 {
 	struct guest_stream *in = &r->guest.stream[0];
 	int fd;
@@ -162,26 +185,13 @@ static int set_up_terminal(struct run *r)
 
 static int start(struct run *r)
 {
-	sigset_t mask;
 	int err;
 
-	guest_take_stdio(&r->guest);
-	block_signals(&mask);
-	if ((err = launch_spawn(&r->vm, r->guest.name)))
-		return err;
 	if (r->json_path && (err = report_check_file(r->json_path)))
 		return text_error(GUEST_EXIT_FAILURE, "--json-status %s: cannot be written: %s",
 				  r->json_path, strerror(-err));
-	if ((err = guest_open(&r->guest)) || (err = open_signal_fd(r, &mask)))
+	if ((err = r->way->start(r)))
 		return err;
-	if (r->vsock_path && (err = broker_listen(&r->broker, r->vsock_path)))
-		return err;
-	guest_reopen_stdio(&r->guest);
-	if ((err = set_up_terminal(r)))
-		return err;
-	if ((err = launch_configure(&r->vm, &r->guest)))
-		return text_error(GUEST_EXIT_FAILURE, "exo-vmm takes no configuration: %s",
-				  strerror(-err));
 	/*
 	 * The other ends of our pipes shall see what the program does with its
 	 * streams, not that we hold them too.
@@ -204,8 +214,8 @@ static void kill_guest(struct run *r, int signo, const char *why)
 		return;
 	r->killed = true;
 	r->report.killed_why = why;
-	r->kill_at_ns = launch_now_ns() + GRACE_NS; /* then the VMM itself */
-	launch_send_signal(&r->vm, EXO_VMM_KILL, signo);
+	r->kill_at_ns = clock_now_ns() + GRACE_NS; /* then without its help */
+	r->way->kill(r, signo);
 }
 
 /* Asks the program to end; who does not listen, or is asked twice, is killed. */
@@ -214,10 +224,10 @@ static void ask_to_end(struct run *r, int signo)
 	if (r->kill_at_ns)
 		return kill_guest(r, SIGKILL, "asked twice");
 	r->asked_signo = signo;
-	if (!r->vm.started) /* there is no program yet that could do anything about it */
+	if (!r->started) /* there is no program yet that could do anything about it */
 		return kill_guest(r, signo, NULL);
-	r->kill_at_ns = launch_now_ns() + GRACE_NS;
-	launch_send_signal(&r->vm, EXO_VMM_SIGNAL, signo);
+	r->kill_at_ns = clock_now_ns() + GRACE_NS;
+	r->way->signal(r, signo);
 }
 
 static void tell_window_size(struct run *r)
@@ -227,7 +237,7 @@ static void tell_window_size(struct run *r)
 	for (int fd = 0; fd < 3; fd++) {
 		if (!r->guest.stream[fd].terminal || ioctl(fd, TIOCGWINSZ, &size))
 			continue;
-		launch_send_winch(&r->vm, size.ws_row, size.ws_col);
+		r->way->winch(r, size.ws_row, size.ws_col);
 		return;
 	}
 }
@@ -241,13 +251,13 @@ static void stop_all(struct run *r, int signo)
 	sigset_t mask;
 
 	tty_suspend(&r->tty);
-	kill(r->vm.pid, SIGSTOP);
+	r->way->stop(r, true);
 	sigemptyset(&mask);
 	sigaddset(&mask, signo);
 	raise(signo);
 	sigprocmask(SIG_UNBLOCK, &mask, NULL); /* stopped here */
 	sigprocmask(SIG_BLOCK, &mask, NULL);
-	kill(r->vm.pid, SIGCONT);
+	r->way->stop(r, false);
 	tty_resume(&r->tty);
 	tell_window_size(r);
 }
@@ -275,7 +285,7 @@ static void handle_signals(struct run *r)
 			tell_window_size(r);
 			break;
 		case SIGCONT:
-			kill(r->vm.pid, SIGCONT);
+			r->way->stop(r, false);
 			tty_resume(&r->tty);
 			break;
 		case SIGTSTP:
@@ -289,55 +299,9 @@ static void handle_signals(struct run *r)
 	}
 }
 
-static int handle_message(struct run *r, const union launch_msg *m)
-{
-	switch (m->h.type) {
-	case EXO_VMM_ENDED:
-		r->report.end = m->ended;
-		return 0;
-	case EXO_VMM_TERMIOS:
-		tty_set(&r->tty, m->termios.flags);
-		return 0;
-	case EXO_VMM_VSOCK_REQUEST:
-		return broker_request(&r->broker, &r->vm, &m->vsock);
-	default:
-		return 0;
-	}
-}
-
-static void lose_vmm(struct run *r, const char *why)
-{
-	if (why)
-		snprintf(r->report.end.detail, sizeof(r->report.end.detail), "%s", why);
-	else
-		launch_cause(&r->vm, r->report.end.detail);
-}
-
-/* true: the guest has ended, or its VMM has. */
-static bool handle_messages(struct run *r)
-{
-	union launch_msg m;
-	int got;
-
-	for (int i = 0; i < 16; i++) { /* then others get their turn */
-		got = launch_recv(&r->vm, &m);
-		if (got == -EAGAIN)
-			return false;
-		if (got == 0)
-			lose_vmm(r, NULL);
-		else if (got < 0)
-			lose_vmm(r, "exo-vmm broke the protocol and was ended");
-		else if (handle_message(r, &m))
-			lose_vmm(r, "exo-vmm does not take messages and was ended");
-		if (got <= 0 || r->vm.ended || r->report.end.detail[0])
-			return true;
-	}
-	return false;
-}
-
 static int milliseconds_until(const struct run *r)
 {
-	const uint64_t at[3] = {r->timeout_at_ns, r->kill_at_ns, broker_deadline(&r->broker)};
+	const uint64_t at[3] = {r->timeout_at_ns, r->kill_at_ns, r->way->deadline(r)};
 	uint64_t earliest = 0, now;
 
 	for (int i = 0; i < 3; i++) {
@@ -346,21 +310,21 @@ static int milliseconds_until(const struct run *r)
 	}
 	if (!earliest)
 		return -1;
-	now = launch_now_ns();
+	now = clock_now_ns();
 	if (earliest <= now)
 		return 0;
 	earliest = (earliest - now) / 1000000 + 1;
 	return earliest > 1000000000 ? 1000000000 : (int)earliest;
 }
 
-/* true: the VMM itself does not answer any more. */
+/* true: it does not even answer to a kill. */
 static bool handle_clock(struct run *r)
 {
 	uint64_t now;
 
 	if (!r->timeout_at_ns && !r->kill_at_ns)
 		return false;
-	now = launch_now_ns();
+	now = clock_now_ns();
 	if (r->timeout_at_ns && now >= r->timeout_at_ns) {
 		r->timeout_at_ns = 0;
 		r->report.timed_out = true;
@@ -376,52 +340,42 @@ static bool handle_clock(struct run *r)
 
 static void wait_for_end(struct run *r)
 {
-	struct pollfd fds[3 + BROKER_POLL_MAX];
+	struct pollfd fds[2 + RUN_POLL_MAX];
+	const char *lost = NULL;
 	unsigned n;
 
-	for (;;) {
-		fds[0] = (struct pollfd){r->vm.sock_fd, POLLIN, 0};
-		fds[1] = (struct pollfd){r->signal_fd, POLLIN, 0};
-		fds[2] = (struct pollfd){-1, 0, 0};
-		fds[2].fd = tty_poll_fd(&r->tty, &fds[2].events);
-		n = r->vm.started ? broker_poll(&r->broker, fds + 3) : 0;
-		if (poll(fds, 3 + n, milliseconds_until(r)) < 0 && errno != EINTR)
-			return lose_vmm(r, "poll failed");
-		if (fds[0].revents && handle_messages(r))
+	while (!lost) {
+		fds[0] = (struct pollfd){r->signal_fd, POLLIN, 0};
+		fds[1] = (struct pollfd){-1, 0, 0};
+		fds[1].fd = tty_poll_fd(&r->tty, &fds[1].events);
+		n = r->way->poll(r, fds + 2);
+		if (poll(fds, 2 + n, milliseconds_until(r)) < 0 && errno != EINTR)
+			lost = "poll failed";
+		if (r->way->handle(r, fds + 2, n))
 			return;
-		if (fds[1].revents)
+		if (fds[0].revents)
 			handle_signals(r);
-		if (fds[2].revents)
+		if (fds[1].revents)
 			tty_pump(&r->tty);
 		if (r->tty.escape.quit)
 			kill_guest(r, SIGTERM, "Ctrl-] q");
-		if (broker_handle(&r->broker, &r->vm, fds + 3, n))
-			return lose_vmm(r, "exo-vmm does not take messages and was ended");
 		if (handle_clock(r))
-			return lose_vmm(r, "exo-vmm did not answer and was killed");
+			lost = "exo-vmm did not answer and was killed";
 	}
+	snprintf(r->report.end.detail, sizeof(r->report.end.detail), "%s", lost);
 }
 
 /* ---- end ------------------------------------------------------------------------- */
-
-static int64_t cpu_us(const struct rusage *u)
-{
-	return (u->ru_utime.tv_sec + u->ru_stime.tv_sec) * 1000000ll + u->ru_utime.tv_usec +
-	       u->ru_stime.tv_usec;
-}
 
 static int finish_report(struct run *r)
 {
 	struct report *rep = &r->report;
 	char line[768];
 	struct text text = {0};
-	struct rusage usage = {0};
 	int err = 0;
 
 	rep->guest = &r->guest;
-	rep->spawned_ns = r->vm.spawned_ns;
-	rep->configured_ns = r->vm.configured_ns;
-	rep->end_ns = launch_now_ns();
+	rep->end_ns = clock_now_ns();
 	rep->cpu_us = -1;
 	if (report_is_notable(rep)) {
 		report_describe(rep, line, sizeof(line));
@@ -433,10 +387,7 @@ static int finish_report(struct run *r)
 		text.length = 0;
 	}
 	if (r->json_path) {
-		if (r->vm.ended && r->vm.pid) {
-			launch_wait(&r->vm, &usage);
-			rep->cpu_us = cpu_us(&usage);
-		}
+		r->way->complete(r);
 		report_add_json(rep, &text);
 		err = report_write_file(r->json_path, &text);
 	}
@@ -464,28 +415,30 @@ static void die_of_interrupt(void)
 
 int run_command(char **argv, uint64_t start_ns)
 {
-	struct run r = {.signal_fd = -1, .report.start_ns = start_ns};
+	struct run r = {.way = &run_direct, .signal_fd = -1, .report.start_ns = start_ns};
 	bool interrupted = false;
 	int status;
 
 	guest_init(&r.guest);
+	r.guest.cpus = 0; /* not given */
 	launch_init(&r.vm);
 	tty_init(&r.tty);
 	broker_init(&r.broker);
 	status = parse_command_line(&r, argv);
+	if (!status) {
+		guest_take_stdio(&r.guest);
+		status = run_join_if_needed(&r);
+	}
 	if (!status)
 		status = start(&r);
 	if (!status) {
 		wait_for_end(&r);
 		tty_finish(&r.tty);
-		if (r.vm.ended)
-			guest_unlock_disks(&r.guest);
-		status = finish_report(&r);
+		status = r.status ? r.status : finish_report(&r);
 		interrupted = status == GUEST_EXIT_SIGNAL + SIGINT && r.asked_signo == SIGINT;
 	}
 	tty_finish(&r.tty);
-	launch_finish(&r.vm);
-	broker_finish(&r.broker);
+	r.way->finish(&r);
 	guest_finish(&r.guest);
 	if (r.signal_fd >= 0)
 		close(r.signal_fd);

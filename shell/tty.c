@@ -5,6 +5,7 @@
 #include <exo/machine.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <string.h>
 #include <unistd.h>
 
 void tty_init(struct tty *t)
@@ -64,19 +65,31 @@ void tty_set(struct tty *t, uint32_t flags)
 	tty_resume(t);
 }
 
-int tty_make_raw(struct tty *t)
+int tty_make_pipe(struct tty *t)
 {
 	int ends[2];
 
-	if (!save(t))
-		return -ENOTTY;
 	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK))
 		return -errno;
 	t->pipe_fd = ends[1];
+	t->paused = !in_foreground(t);
+	return ends[0];
+}
+
+int tty_make_raw(struct tty *t)
+{
+	int end;
+
+	if (!save(t))
+		return -ENOTTY;
+	end = tty_make_pipe(t);
+	if (end < 0)
+		return end;
+	t->raw = true;
 	cfmakeraw(&t->wanted);
 	t->wanted.c_oflag |= OPOST; /* our own messages are lines, too */
 	tty_resume(t);
-	return ends[0];
+	return end;
 }
 
 void tty_suspend(struct tty *t)
@@ -130,12 +143,20 @@ void tty_pump(struct tty *t)
 
 	if (!t->held_length) {
 		n = in_foreground(t) ? read(t->fd, typed, sizeof(typed)) : -1;
+		if (!n && !t->raw) { /* Ctrl-D */
+			close(t->pipe_fd);
+			t->pipe_fd = -1;
+			return;
+		}
 		if (n <= 0) { /* in the background, or hung up: SIGCONT or SIGHUP tells */
 			t->paused = true;
 			return;
 		}
 		t->held_at = 0;
-		t->held_length = tty_filter(&t->escape, typed, (unsigned)n, t->held);
+		if (t->raw)
+			t->held_length = tty_filter(&t->escape, typed, (unsigned)n, t->held);
+		else
+			memcpy(t->held, typed, t->held_length = (unsigned)n);
 	}
 	if (!t->held_length)
 		return;

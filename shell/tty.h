@@ -34,8 +34,9 @@ struct tty {
 	bool changed; /* `original` was saved and `wanted` is to be in force */
 	struct termios original, wanted;
 
-	/* A raw terminal only */
-	int pipe_fd; /* where typed bytes go, or -1 */
+	/* Where typed bytes pass through here only */
+	bool raw;
+	int pipe_fd; /* where they go, or -1 */
 	bool paused; /* not in the foreground */
 	struct tty_escape escape;
 	char held[512]; /* read, not yet written */
@@ -54,6 +55,11 @@ void tty_set(struct tty *t, uint32_t flags);
 
 /* Makes it raw. Returns the read end of a pipe for the guest, the caller's; or -errno. */
 int tty_make_raw(struct tty *t);
+/*
+ * The same pipe, but the terminal stays as it is and there is no escape: for a
+ * guest whose VMM, another session's process, must not read this terminal.
+ */
+int tty_make_pipe(struct tty *t);
 
 /* Before we are stopped: the terminal as it was. After: as the guest wants it. */
 void tty_suspend(struct tty *t);

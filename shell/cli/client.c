@@ -351,10 +351,9 @@ int cli_judge(struct cli *c, const json_t *line, unsigned id)
 		return -1;
 	if (cli_flag(line, "ok"))
 		return 0;
-	say(c, *code ? code : "internal", cli_text(error, "message"));
+	say(c, *code ? code : "internal",
+	    *cli_text(error, "message") ? cli_text(error, "message") : "refused, without a reason");
 	c->exit_code = (int)cli_int(error, "exit_code");
-	if (!*c->why)
-		say(c, c->code, "refused, without a reason");
 	return strcmp(c->code, "internal") && strcmp(c->code, "bad-request") ? CLI_REFUSED
 									     : CLI_TROUBLE;
 }
