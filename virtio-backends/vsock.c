@@ -60,22 +60,18 @@ static void put_rst(struct vsock *v)
 	put_packet(v, &h, NULL);
 }
 
-/* With REQUEST or RESPONSE a direct connection gets its ring. */
-static struct exo_vsock_desc describe(const struct conn *c)
+/* With REQUEST or RESPONSE the guest of a direct connection gets its ring. */
+
+static void put_due(struct vsock *v, struct conn *c)
 {
-	return (struct exo_vsock_desc){
+	struct virtio_vsock_hdr h = conn_header(v, c, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+	struct exo_vsock_desc desc = {
 		.offset = c->ring.offset,
 		.ring_bytes = c->ring.bytes,
 		.side = c->ring.side,
 		.doorbell = c->ring.doorbell,
 		.conn = c->info.conn,
 	};
-}
-
-static void put_due(struct vsock *v, struct conn *c)
-{
-	struct virtio_vsock_hdr h = conn_header(v, c, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
-	struct exo_vsock_desc desc = describe(c);
 
 	if (c->due & (DUE_REQUEST | DUE_RESPONSE)) {
 		h.op = c->due & DUE_REQUEST ? VIRTIO_VSOCK_OP_REQUEST : VIRTIO_VSOCK_OP_RESPONSE;
@@ -96,7 +92,7 @@ static void put_due(struct vsock *v, struct conn *c)
 
 void vsock_settle(struct vsock *v, struct conn *c)
 {
-	if (c->state != CONN_FREE && conn_arm(v, c))
+	if (c->state != CONN_FREE && conn_arm(v, c, false))
 		conn_link(v, c);
 }
 
@@ -168,22 +164,22 @@ static void ask_owner(struct vsock *v, struct conn *c)
 	v->dev.host->event(v->dev.host->opaque, &v->dev, &msg, sizeof(msg));
 }
 
-static void refuse_stranger(struct vsock *v, const struct virtio_vsock_hdr *h, uint8_t reason)
-{
-	rst_push(v, (struct rst){h->src_port, h->dst_port, h->type, reason}, true);
-}
-
 /* A packet for no connection we know. Only a request makes one; never RST for RST. */
 static void take_stranger(struct vsock *v, const struct virtio_vsock_hdr *h)
 {
-	struct conn *c;
+	struct rst rst = {h->src_port, h->dst_port, h->type, EXO_REASON_NONE};
+	struct conn *c = NULL;
 
 	if (h->op == VIRTIO_VSOCK_OP_RST)
 		return;
-	c = h->op == VIRTIO_VSOCK_OP_REQUEST ? conn_new(v, h->src_port, h->dst_port, h->type)
-					     : NULL;
+	if (h->op == VIRTIO_VSOCK_OP_REQUEST) {
+		bool known = vsock_knows_type(v, h->type);
+
+		rst.reason = known ? EXO_REASON_BUDGET : EXO_REASON_TYPE;
+		c = known ? conn_new(v, h->src_port, h->dst_port, h->type) : NULL;
+	}
 	if (!c) {
-		refuse_stranger(v, h, h->op == VIRTIO_VSOCK_OP_REQUEST ? EXO_REASON_BUDGET : 0);
+		rst_push(v, rst, true);
 		return;
 	}
 	c->state = CONN_ASKED;
@@ -244,13 +240,6 @@ static int take_known(struct vsock *v, struct conn *c, const struct virtio_vsock
 	return 0;
 }
 
-bool vsock_knows_type(const struct vsock *v, uint32_t type)
-{
-	return type == VIRTIO_VSOCK_TYPE_STREAM ||
-	       (type == VIRTIO_VSOCK_TYPE_SEQPACKET &&
-		vdev_has_feature(&v->dev, VIRTIO_VSOCK_F_SEQPACKET));
-}
-
 /* H-20: wrong addresses are dropped, an unknown type is refused. */
 static int take_packet(struct vsock *v)
 {
@@ -264,10 +253,7 @@ static int take_packet(struct vsock *v)
 		return 0;
 	}
 	c = vsock_knows_type(v, h.type) ? conn_find(v, h.src_port, h.dst_port, h.type) : NULL;
-	if (!c && h.op == VIRTIO_VSOCK_OP_REQUEST && !vsock_knows_type(v, h.type)) {
-		refuse_stranger(v, &h, EXO_REASON_TYPE);
-		return 0;
-	}
+
 	if (!c) {
 		take_stranger(v, &h);
 		return 0;
@@ -374,8 +360,8 @@ static void vsock_poll(struct vdev *dev, int fd, uint32_t events, uint64_t token
 	}
 	vsock_settle(v, c);
 	vsock_service(v, false);
-	if (conn_by_id(v, token) == c)
-		conn_unarm(v, c);
+	if (conn_by_id(v, token) == c && c->watched)
+		conn_arm(v, c, true);
 }
 
 static void vsock_timer(struct vdev *dev)

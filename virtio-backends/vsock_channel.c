@@ -45,13 +45,6 @@ struct exo_vmm_channel_info channel_info(const struct conn *c)
 	return info;
 }
 
-static enum exo_reason reason_for_owner(const struct conn *c, uint32_t state)
-{
-	if (state == EXO_CHANNEL_ACCEPTED || c->reason)
-		return state == EXO_CHANNEL_ACCEPTED ? EXO_REASON_NONE : c->reason;
-	return state == EXO_CHANNEL_CLOSED ? EXO_REASON_CLOSED : EXO_REASON_REFUSED;
-}
-
 void channel_tell(struct vsock *v, const struct conn *c, uint32_t state)
 {
 	struct exo_vmm_channel_info info = channel_info(c);
@@ -60,7 +53,7 @@ void channel_tell(struct vsock *v, const struct conn *c, uint32_t state)
 		.conn = info.conn,
 		.state = state,
 		.flags = info.flags & EXO_CHANNEL_DIRECT,
-		.reason = reason_for_owner(c, state),
+		.reason = c->reason,
 		.tx_bytes = info.tx_bytes,
 		.rx_bytes = info.rx_bytes,
 		.tx_messages = info.tx_messages,

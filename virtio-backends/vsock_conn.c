@@ -111,6 +111,14 @@ static void close_host(struct vsock *v, struct conn *c)
 	channel_detach(v, c);
 }
 
+static void unpark(struct vsock *v, const struct conn *c)
+{
+	if (v->parked != c)
+		return;
+	v->parked = NULL;
+	v->more = true;
+}
+
 void conn_free(struct vsock *v, struct conn *c)
 {
 	close_host(v, c);
@@ -120,10 +128,9 @@ void conn_free(struct vsock *v, struct conn *c)
 	conn_drop_buffer(v, c);
 	if (v->stage_conn == c)
 		v->stage_conn = NULL;
-	if (v->parked == c) {
-		v->parked = NULL;
-		v->more = true;
-	}
+	unpark(v, c);
+	if (!c->reason)
+		c->reason = c->accepted ? EXO_REASON_CLOSED : EXO_REASON_REFUSED;
 	c->state = CONN_FREE;
 	v->free[v->nfree++] = c - v->conn;
 	channel_tell(v, c, c->accepted ? EXO_CHANNEL_CLOSED : EXO_CHANNEL_REFUSED);
@@ -146,11 +153,6 @@ void rst_push(struct vsock *v, struct rst rst, bool stranger)
 		return;
 	}
 	v->rst[(v->rst_first + v->nrsts++) % RSTS_MAX] = rst;
-}
-
-bool conn_unseen(const struct conn *c)
-{
-	return c->state == CONN_REQUESTED && (c->ring.fd >= 0 || c->due & DUE_REQUEST);
 }
 
 static void push_rst_of(struct vsock *v, const struct conn *c)
@@ -258,7 +260,7 @@ static bool watch(struct vsock *v, struct conn *c, uint32_t events)
 	return true;
 }
 
-bool conn_arm(struct vsock *v, struct conn *c)
+bool conn_arm(struct vsock *v, struct conn *c, bool exactly)
 {
 	uint32_t events = wanted(c);
 
@@ -269,17 +271,9 @@ bool conn_arm(struct vsock *v, struct conn *c)
 		c->readable |= events & EPOLLIN && peer_sleep(&c->peer);
 		return true;
 	}
-	if (c->watched && !(events & ~c->events))
-		return true;
-	return watch(v, c, events | c->events);
-}
-
-void conn_unarm(struct vsock *v, struct conn *c)
-{
-	uint32_t events = wanted(c);
-
-	if (c->watched && events != c->events)
-		watch(v, c, events);
+	if (c->watched && !exactly)
+		events |= c->events;
+	return (c->watched && events == c->events) || watch(v, c, events);
 }
 
 /* ---- ends --------------------------------------------------------------------- */
@@ -288,10 +282,7 @@ static void drop_output(struct vsock *v, struct conn *c)
 {
 	c->fwd_cnt += c->used;
 	c->used = c->unfinished = c->nmarks = 0;
-	if (v->parked == c) {
-		v->parked = NULL;
-		v->more = true;
-	}
+	unpark(v, c);
 }
 
 void conn_host_deaf(struct vsock *v, struct conn *c)
@@ -352,7 +343,7 @@ void conn_leave(struct vsock *v, struct conn *c)
 	if (v->stage_conn == c)
 		v->stage_conn = NULL;
 	if (conn_draining(c))
-		conn_arm(v, c);
+		conn_arm(v, c, false);
 	else
 		conn_free(v, c);
 }

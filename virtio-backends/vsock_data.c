@@ -94,14 +94,9 @@ static unsigned buffered(struct conn *c, struct iovec iov[2], uint32_t len)
 	return first < len ? 2 : 1;
 }
 
-static uint32_t *marks_of(struct vsock *v, const struct conn *c)
-{
-	return v->marks[c - v->conn];
-}
-
 static void end_message(struct vsock *v, struct conn *c, uint32_t flags)
 {
-	marks_of(v, c)[(c->mark_first + c->nmarks++) % MARKS_MAX] =
+	v->marks[c - v->conn][(c->mark_first + c->nmarks++) % MARKS_MAX] =
 		c->unfinished | (flags & VIRTIO_VSOCK_SEQ_EOR ? MARK_EOR : 0);
 	c->unfinished = 0;
 }
@@ -190,7 +185,7 @@ int conn_put(struct vsock *v, struct conn *c, const struct virtio_vsock_hdr *h)
 static bool flush_piece(struct vsock *v, struct conn *c)
 {
 	bool stream = c->type == VIRTIO_VSOCK_TYPE_STREAM;
-	uint32_t mark = stream ? 0 : marks_of(v, c)[c->mark_first];
+	uint32_t mark = stream ? 0 : v->marks[c - v->conn][c->mark_first];
 	uint32_t len = stream ? c->used : mark & ~MARK_EOR;
 	struct iovec iov[2];
 	ssize_t r = to_peer(v, c, iov, buffered(c, iov, len), len, mark & MARK_EOR);
@@ -299,10 +294,8 @@ static bool message_fits(struct vsock *v, struct conn *c)
 		return pull_failed(v, c, -len);
 	if ((socket && len > VSOCK_MESSAGE_MAX) || len > c->peer_alloc)
 		return pull_failed(v, c, EMSGSIZE);
-	if (len <= conn_credit(c))
-		return true;
-	c->need = len;
-	return false;
+	c->need = len <= conn_credit(c) ? 0 : len;
+	return !c->need;
 }
 
 /* What of a socket's message does not fit into the chain lands in the stage, which is empty now. */

@@ -142,7 +142,12 @@ static inline bool conn_direct(const struct conn *c)
 /* ---- vsock.c: packets, rounds ------------------------------------------------ */
 
 /* Does the driver know this type of socket? */
-bool vsock_knows_type(const struct vsock *v, uint32_t type);
+static inline bool vsock_knows_type(const struct vsock *v, uint32_t type)
+{
+	return type == VIRTIO_VSOCK_TYPE_STREAM ||
+	       (type == VIRTIO_VSOCK_TYPE_SEQPACKET &&
+		vdev_has_feature(&v->dev, VIRTIO_VSOCK_F_SEQPACKET));
+}
 /* c may have got something for the guest, or room for its host; or be gone. */
 void vsock_settle(struct vsock *v, struct conn *c);
 /* A round: packets from the guest, if tx or there is more, then to it; sets the timer. */
@@ -162,7 +167,10 @@ void conn_free(struct vsock *v, struct conn *c);
 /* The same with RST to the guest. A reason that is known already stays. */
 void conn_reset(struct vsock *v, struct conn *c, enum exo_reason reason);
 /* Offered by the host, and the guest has not heard of it. */
-bool conn_unseen(const struct conn *c);
+static inline bool conn_unseen(const struct conn *c)
+{
+	return c->state == CONN_REQUESTED && (c->ring.fd >= 0 || c->due & DUE_REQUEST);
+}
 /* A reset for whoever uses these ports; `stranger`: they belong to no connection. */
 void rst_push(struct vsock *v, struct rst rst, bool stranger);
 /* 0: none. */
@@ -177,12 +185,11 @@ bool conn_can_receive(const struct conn *c);
 void conn_link(struct vsock *v, struct conn *c);
 void conn_unlink(struct vsock *v, struct conn *c);
 /*
- * Adds what is missing to the events watched for. Those that are not wanted
- * any more stay until conn_unarm, when one comes: often they are wanted again
- * by then. False: c had to be reset.
+ * Asks to be woken for what c waits for. A socket's events that are not wanted any
+ * more stay unless `exactly`, when one came: often they are wanted again by
+ * then. False: c had to be reset.
  */
-bool conn_arm(struct vsock *v, struct conn *c);
-void conn_unarm(struct vsock *v, struct conn *c);
+bool conn_arm(struct vsock *v, struct conn *c, bool exactly);
 
 /* The host's end won't send any more, or is gone in both directions. */
 void conn_host_eof(struct vsock *v, struct conn *c);

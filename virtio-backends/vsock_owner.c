@@ -21,17 +21,10 @@ static void tell_refused(struct vsock *v, uint32_t number, enum exo_reason reaso
 
 static enum exo_reason reason_of(int err)
 {
-	switch (err) {
-	case -EPROTONOSUPPORT:
-		return EXO_REASON_TYPE;
-	case -ENFILE:
-	case -ENOSPC:
-	case -ENOMEM:
-		return EXO_REASON_BUDGET;
-	case -ESRCH:
-		return EXO_REASON_CLOSED;
-	}
-	return EXO_REASON_REFUSED;
+	return err == -EPROTONOSUPPORT                              ? EXO_REASON_TYPE
+	       : err == -ESRCH                                      ? EXO_REASON_CLOSED
+	       : err == -ENFILE || err == -ENOSPC || err == -ENOMEM ? EXO_REASON_BUDGET
+								    : EXO_REASON_REFUSED;
 }
 
 static uint32_t host_port(struct vsock *v, uint32_t guest_port, uint16_t type, uint32_t number)
@@ -67,6 +60,14 @@ static int offer(struct vsock *v, uint32_t port, uint32_t type, uint32_t number,
 	return 0;
 }
 
+static void take_socket(struct conn *c, int fd, const struct exo_vmm_vsock *m)
+{
+	c->info.conn = m->conn;
+	c->info.cookie = m->cookie;
+	c->peer.rate = m->max_rate;
+	peer_set_socket(&c->peer, fd, c->type == VIRTIO_VSOCK_TYPE_SEQPACKET);
+}
+
 /* The guest's request is granted. */
 static void grant(struct vsock *v, struct conn *c)
 {
@@ -77,66 +78,48 @@ static void grant(struct vsock *v, struct conn *c)
 	vsock_settle(v, c);
 }
 
-static int open_locked(struct vsock *v, int fd, const struct exo_vmm_vsock *m)
-{
-	struct conn *c;
-	int err = offer(v, m->port, m->type, m->conn, &c);
-
-	if (err)
-		return err;
-	c->peer.rate = m->max_rate;
-	peer_set_socket(&c->peer, fd, m->type == VIRTIO_VSOCK_TYPE_SEQPACKET);
-	c->say_ok = m->flags & EXO_VSOCK_SAY_OK;
-	c->info.cookie = m->cookie;
-	c->due = DUE_REQUEST;
-	vsock_settle(v, c);
-	vsock_service(v, false);
-	return 0;
-}
-
 int vsock_open(struct vdev *dev, int fd, const struct exo_vmm_vsock *m)
 {
 	struct vsock *v = vsock_of(dev);
+	struct conn *c;
 	int err;
 
 	pthread_mutex_lock(&dev->lock);
-	err = open_locked(v, fd, m);
-	if (err)
+	err = offer(v, m->port, m->type, m->conn, &c);
+	if (err) {
 		tell_refused(v, m->conn, reason_of(err));
+	} else {
+		take_socket(c, fd, m);
+		c->say_ok = m->flags & EXO_VSOCK_SAY_OK;
+		c->due = DUE_REQUEST;
+		vsock_settle(v, c);
+		vsock_service(v, false);
+	}
 	pthread_mutex_unlock(&dev->lock);
 	return err;
-}
-
-static void reply_locked(struct vsock *v, struct conn *c, const struct exo_vmm_vsock *m, int fd)
-{
-	if (m->status || fd < 0) {
-		if (fd >= 0)
-			close(fd);
-		conn_reset(v, c, m->reason ? m->reason : EXO_REASON_REFUSED);
-	} else {
-		c->peer.rate = m->max_rate;
-		peer_set_socket(&c->peer, fd, c->type == VIRTIO_VSOCK_TYPE_SEQPACKET);
-		c->info.conn = m->conn;
-		c->info.cookie = m->cookie;
-		grant(v, c);
-	}
-	vsock_service(v, false);
 }
 
 void vsock_reply(struct vdev *dev, const struct exo_vmm_vsock *m, int fd)
 {
 	struct vsock *v = vsock_of(dev);
+	bool granted = !m->status && fd >= 0;
 	struct conn *c;
 
 	pthread_mutex_lock(&dev->lock);
 	c = conn_by_id(v, m->id);
-	if (c && c->state == CONN_ASKED) {
-		reply_locked(v, c, m, fd);
-	} else {
-		if (fd >= 0)
-			close(fd);
-		tell_refused(v, m->status ? 0 : m->conn, EXO_REASON_CLOSED);
+	if (c && c->state != CONN_ASKED)
+		c = NULL;
+	if (c && granted) {
+		take_socket(c, fd, m);
+		grant(v, c);
+	} else if (fd >= 0) {
+		close(fd);
 	}
+	if (c && !granted)
+		conn_reset(v, c, m->reason ? m->reason : EXO_REASON_REFUSED);
+	if (!c && granted)
+		tell_refused(v, m->conn, EXO_REASON_CLOSED);
+	vsock_service(v, false);
 	pthread_mutex_unlock(&dev->lock);
 }
 
@@ -226,30 +209,23 @@ static void peer_went(struct vsock *v, struct conn *c)
 	}
 }
 
-static void close_locked(struct vsock *v, struct conn *c, enum exo_reason reason)
-{
-	if (c->state == CONN_CLOSING && reason != EXO_REASON_REVOKED &&
-	    reason != EXO_REASON_EXPIRED)
-		return; /* the guest knows */
-	c->reason = reason;
-	if (c->state == CONN_REQUESTED || reason == EXO_REASON_REVOKED ||
-	    reason == EXO_REASON_EXPIRED)
-		conn_reset(v, c, reason);
-	else
-		peer_went(v, c);
-	vsock_settle(v, c);
-	vsock_service(v, false);
-}
-
 void vsock_close_conn(struct vdev *dev, uint32_t conn, enum exo_reason reason)
 {
+	bool at_once = reason == EXO_REASON_REVOKED || reason == EXO_REASON_EXPIRED;
 	struct vsock *v = vsock_of(dev);
 	struct conn *c;
 
 	pthread_mutex_lock(&dev->lock);
 	c = conn ? channel_find(v, conn) : NULL;
-	if (c)
-		close_locked(v, c, reason);
+	if (c && (at_once || c->state != CONN_CLOSING)) { /* else the guest knows */
+		c->reason = reason;
+		if (at_once || c->state == CONN_REQUESTED)
+			conn_reset(v, c, reason);
+		else
+			peer_went(v, c);
+		vsock_settle(v, c);
+		vsock_service(v, false);
+	}
 	pthread_mutex_unlock(&dev->lock);
 }
 
