@@ -54,10 +54,13 @@ static int append(char path[SEARCH_PATH_MAX], const char *tail)
 	return 0;
 }
 
-int search_vmm(unsigned place, char path[SEARCH_PATH_MAX])
+/* One of our own programs: named by the environment's `variable`, or beside us. */
+static int search_part(const char *variable, const char *name, unsigned place,
+		       char path[SEARCH_PATH_MAX])
 {
-	const char *named = getenv("EXO_VMM");
+	const char *named = getenv(variable);
 	bool found;
+	int err;
 
 	path[0] = '\0';
 	if (named && *named)
@@ -65,7 +68,18 @@ int search_vmm(unsigned place, char path[SEARCH_PATH_MAX])
 	found = place == 1 ? own_folder(path) : place >= 2 && real_folder(path);
 	if (!found || place >= SEARCH_VMM_PLACES)
 		return -ENOENT;
-	return append(path, place == 3 ? "/../libexec/exo-vmm" : "/exo-vmm");
+	err = append(path, place == 3 ? "/../libexec/" : "/");
+	return err ? err : append(path, name);
+}
+
+int search_vmm(unsigned place, char path[SEARCH_PATH_MAX])
+{
+	return search_part("EXO_VMM", "exo-vmm", place, path);
+}
+
+int search_fs(unsigned place, char path[SEARCH_PATH_MAX])
+{
+	return search_part("EXO_FS", "exo-fs", place, path);
 }
 
 /* Opens folder/name or folder/name.elf; a folder of that name does not count. */

@@ -25,5 +25,7 @@ int search_program(const char *name, int *fd);
  * ../libexec beside that.
  */
 int search_vmm(unsigned place, char path[SEARCH_PATH_MAX]);
+/* The same for exo-fs, by EXO_FS. */
+int search_fs(unsigned place, char path[SEARCH_PATH_MAX]);
 
 #endif
