@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- tables ----------------------------------------------------------------------- */
@@ -64,7 +65,8 @@ static int make_memfd(uint64_t bytes)
 
 	if (fd < 0)
 		return -errno;
-	if (ftruncate(fd, (off_t)bytes) ||
+	/* Mode 0400: who has it read-only can't open it again for writing by /proc. */
+	if (ftruncate(fd, (off_t)bytes) || fchmod(fd, 0400) ||
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
 		err = -errno;
 	if (!err)

@@ -1,15 +1,12 @@
 """The tests of test_channels_wires.sh: what a session does with VMMs that the test
 speaks for. usage: channels_puppets.py BUILD FOLDER"""
 import fcntl
-import mmap
 import os
 import shutil
 import struct
-import subprocess
 import sys
 import time
 
-import session_rig
 from session_rig import *
 from vmmctl import Tap
 
@@ -21,10 +18,7 @@ F_GET_SEALS = 1034
 def section(function):
     """Runs a group of tests in a session of its own; afterwards it ends in order."""
     folder = os.path.join(FOLDER, function.__name__)
-    os.mkdir(folder)
-    subprocess.run([os.path.join(session_rig.HERE, "fakevmm.py"), "--elf",
-                    os.path.join(folder, "image.elf"), "--sdk"], check=True)
-    session = Session(BUILD, folder, puppets=True)
+    session = puppet_session(BUILD, folder)
     try:
         function(session)
     finally:

@@ -420,3 +420,11 @@ def wired(a, b, service, direct=False, type=STREAM):
     a.request(a.slot(service), type, direct=direct)
     at_b = b.accept(direct=direct)
     return a.channel(), at_b
+
+
+def puppet_session(build, folder):
+    """A session in a new folder whose guests' VMMs are puppets."""
+    os.mkdir(folder)
+    subprocess.run([os.path.join(HERE, "fakevmm.py"), "--elf", os.path.join(folder, "image.elf"),
+                    "--sdk"], check=True)
+    return Session(build, folder, puppets=True)
