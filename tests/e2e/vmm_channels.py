@@ -145,7 +145,7 @@ def refused():
 def adopted():
     """The shell goes and another comes, in the middle of it: nothing is lost."""
     for path, direct in PATHS.items():
-        with Pair(("echo", "count=1"), ("ping", 30000, 100), "stream", direct, outlive=True) as p:
+        with Pair(("spin=0", "echo"), ("spin=0", "ping", 30000, 100), "stream", direct, outlive=True) as p:
             ok = p.until(lambda: p.client.said("connected"))
             for g in (p.client, p.server):
                 g.sock.close()
@@ -168,8 +168,58 @@ def nobody_listens():
         p.client.sock.close()  # before it asks
         p.client.hung_up = True
         p.until(lambda: p.client.said("connect"), 5)
-        tap.check(p.client.said("connect: 100"), "a request while there is no shell: ENETDOWN",
+        tap.check(p.client.said("connect: 100") and p.client.said(f"end {R_SESSION}"),
+                  "a request while there is no shell: ENETDOWN", *p.notes())
+    with Pair(("echo",), ("ping", 1), outlive=True) as p:
+        while p.client.receive()[0] != VSOCK_REQUEST:
+            pass
+        p.client.sock.close()  # without an answer
+        p.client.hung_up = True
+        p.until(lambda: p.client.said("connect"), 5)
+        tap.check(p.client.said("connect: 100"), "a shell that goes without an answer: ENETDOWN",
                   *p.notes())
+
+
+def one_shell_after_the_other():
+    folder = os.path.join(TMP, "shells")
+    os.mkdir(folder)
+    path = os.path.join(folder, "listen")
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(path)
+    listener.listen(4)
+    vmm = Vmm(EXE, elf(SPIN), flags=OUTLIVE, listen=listener.fileno(), guest=5).wait_started()
+    listener.close()
+    hellos = []
+    before = None
+    for n in range(5):
+        other = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        other.connect(path)
+        other.settimeout(0.1)
+        try:
+            early = other.recv(8192)
+        except TimeoutError:
+            early = None
+        vmm.sock.close()
+        vmm.sock = other
+        hellos.append((early, vmm.receive()[0], vmm.received, vmm.receive()[0]))
+        fds = len(os.listdir(f"/proc/{vmm.pid}/fd"))
+        before = before or fds
+    tap.check(hellos == [(None, HELLO, [], CHANNELS)] * 5 and fds == before,
+              "one shell after the other, and only one at a time", f"{hellos} {before} {fds}")
+    vmm.send(STATS_REQUEST, size=3)
+    end = vmm.end()
+    tap.check(end[0] == "KILLED" and "not one of ours" in end[2],
+              "H-34 a later shell is not believed more than the first", f"{end}")
+    vmm.finish()
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(path + "2")
+    listener.listen(4)
+    vmm = Vmm(EXE, elf(code("b900f00000 f390 e2fc") + EXIT42), flags=OUTLIVE,
+              listen=listener.fileno()).wait_started()
+    listener.close()
+    vmm.sock.close()
+    tap.check(vmm.process.wait(5) in (0, 1), "a guest that ends while nobody listens is gone")
+    vmm.finish()
 
 
 
@@ -395,7 +445,8 @@ def many():
             tap.check(max(fds) < 700, f"{path}: with {max(fds)} fds", f"{fds}")
 
 
-for test in (data, no_exits, revoked, killed, refused, adopted, nobody_listens, memory, paused,
+for test in (data, no_exits, revoked, killed, refused, adopted, nobody_listens,
+             one_shell_after_the_other, memory, paused,
              messages, doorbells, many):
     test()
 sys.exit(tap.done())

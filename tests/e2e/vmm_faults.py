@@ -25,11 +25,16 @@ ERRORS = {"ioctl": ("EINVAL", "ENOMEM", "EMFILE", "EINTR"), "recvmsg": ("EINTR",
 DEFAULT = ("EINVAL", "ENOMEM")
 
 disk = memfd(bytes(1 << 16), "disk")
+bells = eventfd(), eventfd()
+listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+listener.bind(os.path.join(sys.argv[2], "listen"))
+listener.listen(1)
 
 
 def attempt(options, user=None):
-    """One start with a disk and vsock: (end, exit status, standard error)."""
-    vmm = Vmm(EXE, elf(EXIT42), flags=RNG | VSOCK, cpus=2, stdout=2,
+    """One start with a disk and channels: (end, exit status, standard error)."""
+    vmm = Vmm(EXE, elf(EXIT42), flags=RNG | VSOCK | CHANNELS_OK | OUTLIVE, cpus=2, stdout=2,
+              bells=bells, window=2 * MIB, listen=listener.fileno(),
               disks=((disk, 0, 1 << 16, b"disk0"),),
               wrap=["strace", "-f", "-qq", "-o", LOG] + options, user=user)
     try:

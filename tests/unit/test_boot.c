@@ -272,6 +272,20 @@ START_TEST(memory_map_beyond_3_gib)
 }
 END_TEST
 
+/* Whoever manages memory must leave the shared memory region alone. */
+START_TEST(window_is_reserved)
+{
+	bc.window_bytes = 32 * MIB;
+	write_ok();
+	ck_assert_uint_eq(start_info()->memmap_entries, 4);
+	struct pvh_memmap *map = at(start_info()->memmap_paddr, 4 * sizeof(*map));
+
+	ck_assert_uint_eq(map[3].addr, EXO_WINDOW_GPA);
+	ck_assert_uint_eq(map[3].size, 32 * MIB);
+	ck_assert_uint_eq(map[3].type, PVH_MEM_RESERVED);
+}
+END_TEST
+
 START_TEST(foreign_guest)
 {
 	foreign();
@@ -556,6 +570,7 @@ int main(void)
 	tcase_add_test(tc, seed_is_fresh);
 	tcase_add_test(tc, memory_map);
 	tcase_add_test(tc, memory_map_beyond_3_gib);
+	tcase_add_test(tc, window_is_reserved);
 	tcase_add_test(tc, foreign_guest);
 	tcase_add_test(tc, initrd_first);
 	tcase_add_test(tc, many_arguments_go_above_1_mib);
