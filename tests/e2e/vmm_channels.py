@@ -88,7 +88,7 @@ def data():
 
 def no_exits():
     """On the direct path neither VMM has anything to do."""
-    with Pair(("echo",), ("ping", 2000000, 8)) as p:
+    with Pair(("echo",), ("ping", 8000000, 8)) as p:
         p.until(lambda: p.client.said("connected"))
         time.sleep(0.2)
         counts = []
@@ -145,7 +145,8 @@ def refused():
 def adopted():
     """The shell goes and another comes, in the middle of it: nothing is lost."""
     for path, direct in PATHS.items():
-        with Pair(("spin=0", "echo"), ("spin=0", "ping", 30000, 100), "stream", direct, outlive=True) as p:
+        with Pair(("spin=0", "echo"), ("spin=0", "ping", 30000, 100), "stream", direct,
+                  outlive=True) as p:
             ok = p.until(lambda: p.client.said("connected"))
             for g in (p.client, p.server):
                 g.sock.close()

@@ -42,6 +42,11 @@ struct vsock *vsock_of_fd(int fd, long *err)
 	return get(fd, err);
 }
 
+struct vsock *vsock_of_file(struct file *f)
+{
+	return f && f->ops == &socket_ops ? of(f) : NULL;
+}
+
 static long install(struct vsock *s, int flags)
 {
 	s->file = (struct file){.ops = &socket_ops,

@@ -104,6 +104,8 @@ long vsock_wait(struct vsock *s, bool nonblock, uint64_t deadline);
 bool vsock_has_data(struct vsock *s);
 /* The socket behind an fd, or NULL and *err. */
 struct vsock *vsock_of_fd(int fd, long *err);
+/* The socket that a file is, or NULL. */
+struct vsock *vsock_of_file(struct file *f);
 
 /* ---- vsock_direct.c ------------------------------------------------------------ */
 
@@ -118,6 +120,10 @@ long direct_recv(struct vsock *s, const struct iovec *iov, int n, int flags, boo
 bool direct_readable(struct vsock *s);
 bool direct_at_end(const struct vsock *s);
 bool direct_writable(struct vsock *s);
+/* Would a write, a read of that many bytes not wait? Spins for data, if that pays: is there any? */
+bool direct_has_room(const struct vsock *s, size_t bytes);
+bool direct_has_all(const struct vsock *s, size_t bytes);
+bool direct_spin_data(struct vsock *s);
 /* A poller is about to sleep: asks for the bell. */
 void direct_poll_prepare(struct vsock *s);
 

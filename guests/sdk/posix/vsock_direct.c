@@ -282,6 +282,24 @@ bool direct_writable(struct vsock *s)
 	return out_ready(s, MAX(s->poll_need, 1u));
 }
 
+bool direct_has_room(const struct vsock *s, size_t bytes)
+{
+	uint64_t need = s->type == VIRTIO_VSOCK_TYPE_STREAM ? bytes : exo_ring_msg_total(bytes);
+
+	return !exo_ring_peer_stop(&s->shared) && exo_ring_writable(&s->shared) >= (int64_t)need;
+}
+
+bool direct_has_all(const struct vsock *s, size_t bytes)
+{
+	return s->type == VIRTIO_VSOCK_TYPE_SEQPACKET ||
+	       exo_ring_readable(&s->shared) >= (int64_t)bytes;
+}
+
+bool direct_spin_data(struct vsock *s)
+{
+	return spin(s, true, 0);
+}
+
 void direct_poll_prepare(struct vsock *s)
 {
 	if (!s->mapped)
