@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #define FAKE_MS 1000000ull
+#define FAKE_ASKS 128
 #define FAKE_EPOCH_NS 5000000000000ull
 
 static struct {
@@ -39,9 +40,12 @@ static struct {
 	bool refresh_late; /* wire_refresh is done when the test says so */
 	void (*refreshed)(void *opaque);
 	int connect_reason; /* enum exo_reason; -1: the answer comes later */
-	wire_host_fn *connected;
-	void *connect_opaque;
-	int host_fd; /* the guest's end of the last connection, or -1 */
+	unsigned nasks;
+	struct fake_ask {
+		wire_host_fn *done;
+		void *opaque;
+	} ask[FAKE_ASKS]; /* that wait, oldest first */
+	int host_fd;      /* the guest's end of the last connection, or -1 */
 	wire_accept_fn *accept;
 	void *accept_opaque;
 } fake;
@@ -246,16 +250,22 @@ void wire_service_changed(struct session *s, const char *service)
 	fake_say("changed(%s) ", service);
 }
 
-static void fake_connected(enum exo_reason reason)
+/* Answers the oldest that waits. False: nobody does. */
+static bool fake_connected(enum exo_reason reason)
 {
+	struct fake_ask ask = fake.ask[0];
 	int pair[2] = {-1, -1};
 
+	if (!fake.nasks)
+		return false;
+	memmove(fake.ask, fake.ask + 1, --fake.nasks * sizeof(fake.ask[0]));
 	if (!reason && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		abort();
 	if (fake.host_fd >= 0)
 		close(fake.host_fd);
 	fake.host_fd = pair[1];
-	fake.connected(fake.connect_opaque, reason, pair[0]);
+	ask.done(ask.opaque, reason, pair[0]);
+	return true;
 }
 
 void wire_connect_host(struct session *s, const char *service, bool seqpacket, const char *from,
@@ -263,18 +273,23 @@ void wire_connect_host(struct session *s, const char *service, bool seqpacket, c
 {
 	fake_say("connect(%s, %s, %s, %llu ms) ", service, seqpacket ? "seqpacket" : "stream", from,
 		 (unsigned long long)((deadline_ns - fake.now_ns) / FAKE_MS));
-	fake.connected = done;
-	fake.connect_opaque = opaque;
-	if (fake.connect_reason >= 0)
-		fake_connected((enum exo_reason)fake.connect_reason);
+	if (fake.nasks == FAKE_ASKS)
+		return done(opaque, EXO_REASON_BUDGET, -1);
+	fake.ask[fake.nasks++] = (struct fake_ask){done, opaque};
+	while (fake.connect_reason >= 0 && fake_connected((enum exo_reason)fake.connect_reason))
+		;
 }
 
 void wire_cancel_host(struct session *s, const void *opaque)
 {
+	unsigned i = 0;
+
 	fake_say("cancel ");
-	if (opaque != fake.connect_opaque)
+	while (i < fake.nasks && fake.ask[i].opaque != opaque)
+		i++;
+	if (i == fake.nasks)
 		abort();
-	fake.connect_opaque = NULL;
+	memmove(fake.ask + i, fake.ask + i + 1, (--fake.nasks - i) * sizeof(fake.ask[0]));
 }
 
 int wire_connect_port(struct machine *m, uint32_t port, bool seqpacket, int *fd)
