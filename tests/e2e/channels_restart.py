@@ -1,0 +1,230 @@
+"""The tests of test_channels_restart.sh: a session is killed, and a new one finds its
+guests, connections and grants. usage: channels_restart.py BUILD FOLDER GUESTS"""
+import os
+import re
+import signal
+import socket
+import struct
+import sys
+import time
+
+from session_rig import *
+from vmmctl import Tap
+
+BUILD, FOLDER = os.path.abspath(sys.argv[1]), sys.argv[2]
+CHAN = os.path.join(os.path.abspath(sys.argv[3]), "chan.elf")
+tap = Tap()
+
+
+def hello(v, number=None, name=None, pid=None, fds=None):
+    """The new session has connected: HELLO."""
+    listener = socket.socket(fileno=os.dup(v.fd("listen")))
+    listener.settimeout(5)
+    v.sock.close()
+    v.sock, _ = listener.accept()
+    listener.close()
+    bells = [v.fd("guest_bell"), v.fd("vmm_bell")] if fds is None else fds
+    v.send(HELLO, struct.pack("<Q64sQII", number or v.config["guest"], (name or v.name).encode(),
+                              time.monotonic_ns(), pid or v.pid, 1), fds=bells)
+
+
+def channels(v, *infos):
+    """infos: (cookie, conn, flags)."""
+    v.send(CHANNELS, struct.pack("<II", len(infos), 0) +
+           b"".join(struct.pack("<QIIQQQQ", *i, 1, 2, 3, 4) for i in infos))
+
+
+def begin_with(s, *puppets):
+    """Starts a session while the puppets wait for it."""
+    s.crash()
+    s.begin()
+
+
+def adopted(s):
+    server = s.puppet("server", provides=["echo = 10 stream"])
+    client = s.puppet("client", uses=["echo = delegate"], label="trusted")
+    liar = s.puppet("liar", uses=["echo ="])
+    third = s.puppet("third", provides=["third = 11 stream"])
+    a, b = wired(client, server, "echo", direct=True)
+    l, k = wired(liar, server, "echo")
+    s.control.ask("grant", guest="client", service="third", lease_ms=3600000)
+    port = client.talk().call("RESOLVE", name="third")["port"]
+    old_slot = client.slot("echo")
+    s.crash()
+    s.begin()
+    hello(server)
+    hello(client)
+    hello(third, pid=1)
+    tap.check(third.was_ended(), "H-34 a VMM that names another process as its own is ended")
+    third.exit()
+    hello(liar)
+    channels(server, (b["cookie"], b["conn"], 0), (k["cookie"], k["conn"], 0))
+    # One end of its own, as the other end of the client's, and one that never was.
+    channels(client, (a["cookie"], a["conn"], OPENER | DIRECT))
+    channels(liar, (l["cookie"], l["conn"], OPENER), (b["cookie"], 4711, 0))
+    found = wait_for(lambda: len(s.wires()) == 2 and s.wires())
+    tap.check(found and {w["conn"] for w in found} == {a["conn"], l["conn"]} and
+              {w["from"] for w in found} == {"client", "liar"}, "connections of two ends are found again",
+              f"{found}")
+    tap.check(liar.closed() == (4711, "session") and liar.is_alive(0.1),
+              "H-34 what only one end claims is closed")
+    g = {(x["guest"], x["service"]): x for x in s.control.ask("wires")["grants"]}
+    tap.check(("client", "echo") in g and 0 < g["client", "third"]["lease_ms"] <= 3600000,
+              "grants are there, with what is left of a lease", f"{g}")
+    talk = client.talk()
+    tap.check(talk.call("RESOLVE", name="echo")["port"] == old_slot and
+              talk.call("RESOLVE", name="third")["port"] == port, "slots are what they were")
+    who = server.talk().call("LABEL", local_port=10, peer_port=0x40000000 | b["conn"])
+    tap.check(who["status"] == 0 and (who["name"], who["label"]) == ("client", "trusted"),
+              "labels too", f"{who}")
+    again, at_b = wired(client, server, "echo")
+    tap.check(again and again["conn"] not in (a["conn"], l["conn"]), "new connections have new numbers",
+              f"{again}")
+    s.control.ask("revoke", guest="client", service="echo")
+    got = {client.closed(), client.closed()}
+    tap.check(got == {(a["conn"], "revoked"), (again["conn"], "revoked")},
+              "what was opened before is revoked like what is new", f"{got}")
+    client.request(old_slot)
+    tap.check(client.refusal() == ("stale", 116), "and the slot is stale")
+
+
+def lies(s):
+    """Claims about other guests' connections."""
+    server = s.puppet("server", provides=["echo = 10 stream"])
+    client = s.puppet("client", uses=["echo ="])
+    thief = s.puppet("thief")
+    silent = s.puppet("silent")
+    a, b = wired(client, server, "echo")
+    s.crash()
+    s.begin()
+    for v in (thief, server, client):
+        hello(v)
+    # The thief says that it is the opener; the real one has nothing to say.
+    channels(thief, (a["cookie"], a["conn"], OPENER))
+    channels(client)
+    channels(server, (b["cookie"], b["conn"], 0))
+    tap.check(server.closed(4) == (b["conn"], "session") and
+              thief.closed(4) == (a["conn"], "session") and not s.wires(),
+              "H-34 a guest can't claim what another's grant opened")
+    tap.check(silent.was_ended(4) or not wait_for(lambda: not s.guest("silent") or
+                                                  s.guest("silent")["state"] in ("ended", "failed")),
+              "a VMM that does not answer the new session is ended")
+    silent.exit()
+    a, b = wired(client, server, "echo")
+    tap.check(a["conn"] == b["conn"], "and the others go on")
+
+
+def gone(s):
+    first = s.puppet("first", provides=["echo = 10 stream"])
+    second = s.puppet("second", uses=["echo ="])
+    s.crash()
+    first.sock.close()
+    os.close(first.fd("listen"))
+    first.exit()
+    time.sleep(0.1)
+    s.begin()
+    hello(second)
+    channels(second)
+    second.request(second.slot("echo"))
+    got = second.refusal()
+    state = s.guest("first")
+    tap.check(got and got[0] in ("not-ready", "absent") and (not state or state["state"] == "ended"),
+              "a guest that ended meanwhile has ended", f"{got} {state}")
+    first = s.puppet("first", provides=["echo = 10 stream"])
+    a, b = wired(second, first, "echo")
+    tap.check(a is not None, "and can be started again")
+    stray = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    s.crash()
+    stray.bind(os.path.join(s.directory, "guests/stray.sock"))
+    stray.listen(1)
+    s.begin()
+    for v in (first, second):
+        hello(v)
+        channels(v)
+    stray.settimeout(5)
+    link, _ = stray.accept()
+    message = link.recv(8192)
+    tap.check(struct.unpack_from("<II", message)[1] == KILL and
+              not os.path.exists(os.path.join(s.directory, "guests/stray.sock")),
+              "a guest that no state names is killed")
+
+
+def real(folder):
+    """Guests of ours, whose data goes on all the time."""
+    s = Session(BUILD, folder)
+    try:
+        s.start("server", CHAN, "serve 10 stream count=0 threads echo",
+                provides=["echo = 10 stream"])
+        s.start("pinger", CHAN, "connect 77 stream retry=5000 ping 200000 64", uses=["echo = port=77"])
+        wait_for(lambda: len(s.wires()) == 1)
+        before = s.wires()[0]
+        time.sleep(0.2)
+        pids = {n: s.guest(n)["pid"] for n in ("server", "pinger")}
+        s.crash()
+        time.sleep(0.3)
+        alive = all(os.path.exists(f"/proc/{p}") for p in pids.values())
+        s.begin()
+        back = wait_for(lambda: s.wires() or (s.guest("pinger") or {}).get("state") == "ended")
+        tap.check(alive, "guests outlive a killed session")
+        after = s.wires()
+        if after:
+            tap.check(after[0]["conn"] == before["conn"] and after[0]["path"] == before["path"] and
+                      after[0]["from"] == "pinger", "the new session finds their connection",
+                      f"{before} {after}")
+        tap.check({n: s.guest(n)["pid"] for n in pids} == pids, "and them", f"{pids}")
+        s.start("second", CHAN, "connect 77 stream retry=5000 ping 100 64", uses=["echo = port=77"])
+        ended = s.control.call("wait", guest="second", timeout_ms=20000)
+        tap.check(ended.get("exit_code") == 0, "an adopted provider serves new clients",
+                  f"{ended} {s.log('second')}")
+        ended = s.control.call("wait", guest="pinger", timeout_ms=60000, timeout=70)
+        tap.check(ended.get("exit_code") == 0 and "ping 200000 rounds" in s.log("pinger"),
+                  "a ping-pong that went on all the time has lost nothing",
+                  f"{ended} {s.log('pinger')}")
+        tap.check("listening" in s.log("server"), "logs go on", s.log("server"))
+        answer = s.control.call("stop", guest="server", timeout_ms=500)
+        tap.check(answer["ok"] and wait_for(lambda: not os.path.exists(f"/proc/{pids['server']}")),
+                  "an adopted guest can be stopped", f"{answer}")
+        s.start("holder", CHAN, "connect 77 stream hold", uses=["echo = port=77"])
+    finally:
+        status, error = s.end()
+        tap.check(status == 0 and not error, "the session ends in order", f"{status} {error!r}")
+
+
+def left(folder):
+    """shutdown with guests left."""
+    s = Session(BUILD, folder)
+    try:
+        s.start("server", CHAN, "serve 10 stream count=0 echo", provides=["echo = 10 stream"])
+        s.wait_state("server", "ready")
+        pid = s.guest("server")["pid"]
+        s.control.ask("shutdown", guests="leave")
+        status = s.process.wait(10)
+        time.sleep(0.2)
+        tap.check(status == 0 and os.path.exists(f"/proc/{pid}"), "guests can be left to the next session")
+        s.process.stdout.close()
+        s.process.stderr.close()
+        s.begin()
+        tap.check(s.wait_state("server", "ready") and s.guest("server")["pid"] == pid,
+                  "which finds them", f"{s.guest('server')}")
+    finally:
+        status, error = s.end()
+        tap.check(status == 0 and not error and wait_for(lambda: not os.path.exists(f"/proc/{pid}")),
+                  "the last one ends them", f"{status} {error!r}")
+
+
+def main():
+    for function in (adopted, lies, gone):
+        s = puppet_session(BUILD, os.path.join(FOLDER, function.__name__))
+        try:
+            function(s)
+        finally:
+            status, error = s.end()
+            tap.check(status == 0 and not error, f"{function.__name__}: the session ends in order",
+                      f"status {status}, {error!r}")
+    for function in (real, left):
+        os.mkdir(os.path.join(FOLDER, function.__name__))
+        function(os.path.join(FOLDER, function.__name__))
+    sys.exit(tap.done())
+
+
+main()
