@@ -209,7 +209,7 @@ void machine_send(struct machine *m, const void *msg, size_t len, const int *fds
  * old_slot, old_generation). Those that do not answer within 2 s are as if they had never run.
  */
 void machine_adopt_all(struct session *s);
-/* Asks its VMM for m->stats: control_stats is called. */
+/* Asks its VMM for m->stats. */
 void machine_request_stats(struct machine *m);
 /* Deadlines that are due; the next one, 0: none. */
 uint64_t machine_tick(struct session *s, uint64_t now_ns);
@@ -355,8 +355,6 @@ void control_machine_forgotten(struct machine *m);
 int control_apply_options(struct machine *m, char why[512]);
 /* EXO_VMM_TERMIOS, for the client that is attached: EXO_TTY_*. */
 void control_termios(struct machine *m, uint32_t flags);
-/* EXO_VMM_STATS came: m->stats. */
-void control_stats(struct machine *m);
 /* A line of the audit log, for those who follow it. Takes over `line`. */
 void control_audit(struct session *s, json_t *line);
 /* Somebody is connected (a private session ends without). */
