@@ -66,7 +66,8 @@ static void say(struct machine *m, const char *event)
 
 void lifecycle_started(struct machine *m)
 {
-	m->started_ns = clock_now_ns();
+	if (!m->adopted)
+		m->started_ns = clock_now_ns();
 	m->said_started = true;
 	if (m->state == MACHINE_STARTING)
 		lifecycle_set_state(m, MACHINE_RUNNING);
@@ -111,7 +112,7 @@ static void set_backoff(struct machine *m, uint64_t now)
 	uint64_t first = m->manifest && m->manifest->backoff_ns ? m->manifest->backoff_ns
 								: LIFECYCLE_BACKOFF_NS;
 
-	if (m->said_ready && now - m->ready_ns >= LIFECYCLE_QUIET_NS)
+	if (m->ready_ns && now - m->ready_ns >= LIFECYCLE_QUIET_NS)
 		m->backoff_ns = 0;
 	m->backoff_ns = m->backoff_ns ? m->backoff_ns * 2 : first;
 	if (m->backoff_ns > LIFECYCLE_BACKOFF_MAX_NS && m->backoff_ns > first)
@@ -139,7 +140,7 @@ static enum machine_state decide(struct machine *m, uint64_t now)
 	}
 	if (!m->manifest || !(m->added || m->manifest->on_demand))
 		return MACHINE_ENDED;
-	if (m->said_ready || m->for_good)
+	if (m->ready_ns || m->for_good)
 		m->backoff_ns = m->restart_at_ns = 0;
 	else
 		set_backoff(m, now); /* lifecycle_want: not sooner */

@@ -303,7 +303,7 @@ static int start_now(struct machine *m, char why[512])
 
 	m->pending = false;
 	m->said_started = m->said_ready = m->paused = false;
-	m->kill_at_ns = m->restart_at_ns = 0;
+	m->kill_at_ns = m->restart_at_ns = m->ready_ns = 0;
 	m->ready_by_ns = m->manifest ? now + m->manifest->start_timeout_ns : 0;
 	err = machine_start(m, why);
 	if (err)

@@ -314,6 +314,11 @@ static void adopt_guest(struct session *s, const json_t *grants, const json_t *g
 	m->number = (uint64_t)number(guest, "number");
 	m->added = json_is_true(json_object_get(guest, "added"));
 	m->restarts = (unsigned)number(guest, "restarts");
+	if (!runs && !m->added) { /* it was to be started again */
+		m->state = MACHINE_BACK_OFF;
+		m->restart_at_ns = 1;
+		session_wake_at(s, 1);
+	}
 	if (json_is_object(options))
 		m->options = json_incref(options);
 	if (program && (runs || m->options)) {

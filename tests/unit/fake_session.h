@@ -191,6 +191,7 @@ static void fake_end(struct machine *m, enum exo_end reason, uint32_t status)
 	policy_remove_subject(m->session->policy, m->subject, EXO_REASON_ENDED);
 	m->subject = 0;
 	m->pid = 0;
+	m->said_started = m->said_ready = false;
 	m->end = (struct machine_end){
 		.reason = reason,
 		.status = status,
