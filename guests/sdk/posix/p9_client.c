@@ -6,10 +6,7 @@
 
 #include "files.h"
 
-#include <fcntl.h>
-#include <linux/vm_sockets.h>
 #include <poll.h>
-#include <sys/socket.h>
 
 #define MSIZE (P9_PIECE + 4096)
 #define P9_PIECE (128u << 10) /* of data in one message, at most */
@@ -127,23 +124,6 @@ int p9_call(struct p9_server *s, struct p9_msg *m)
 
 /* ---- the connection ----------------------------------------------------------------- */
 
-static int open_stream(uint32_t port, struct file **out)
-{
-	struct sockaddr_vm a = {
-		.svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_HOST, .svm_port = port};
-	long fd = socket_create(AF_VSOCK, SOCK_STREAM, 0), err;
-
-	if (fd < 0)
-		return (int)fd;
-	err = socket_connect((int)fd, &a, sizeof(a));
-	if (err == 0) {
-		*out = fd_file((int)fd);
-		(*out)->refs++;
-	}
-	fd_close((int)fd);
-	return (int)err;
-}
-
 static int start(struct p9_server *s)
 {
 	struct p9_msg m = {.type = P9_TVERSION, .tag = P9_NOTAG, .msize = MSIZE};
@@ -174,7 +154,7 @@ static int connect_server(struct p9_server *s)
 		s->buf = mem_pages(2 * P9_BUF_BYTES);
 	if (!s->buf)
 		return -ENOMEM;
-	err = open_stream(s->port, &s->sock);
+	err = socket_open_stream(s->port, &s->sock);
 	if (err)
 		return err;
 	err = start(s);

@@ -3,7 +3,7 @@
 
 #include <fcntl.h>
 
-/* The folder of a path, and the name in it. */
+/* The folder of a path, and the name in it, which is in `clean`. */
 static int parent_at(int dirfd, const char *path, struct tree_node *dir, const char **name,
 		     char clean[TREE_PATH_MAX], bool *is_dir)
 {
@@ -91,7 +91,7 @@ int tree_symlink(const char *target, int dirfd, const char *path)
 
 int tree_link(int fromfd, const char *from, int dirfd, const char *path, bool follow)
 {
-	char clean[TREE_PATH_MAX];
+	char clean[TREE_PATH_MAX], old_clean[TREE_PATH_MAX];
 	struct tree_node dir, old;
 	const char *name;
 	bool is_dir;
@@ -99,9 +99,9 @@ int tree_link(int fromfd, const char *from, int dirfd, const char *path, bool fo
 
 	if (err)
 		return err;
-	err = tree_clean(fromfd, from, clean, &is_dir);
+	err = tree_clean(fromfd, from, old_clean, &is_dir);
 	if (!err)
-		err = tree_find(clean, follow, &old);
+		err = tree_find(old_clean, follow, &old);
 	if (err) {
 		tree_drop(&dir);
 		return err;
