@@ -321,7 +321,7 @@ int64_t policy_add_subject(struct policy *p, const char *name, const char *label
 }
 
 /* What was delegated to it goes; its other grants wait for the next of its name. */
-static void subject_end_grants(struct policy *p, struct subject *s, enum exo_reason reason)
+static void subject_end_grants(struct policy *p, struct subject *s)
 {
 	struct link *head = &s->name->grants, *next;
 
@@ -333,7 +333,7 @@ static void subject_end_grants(struct policy *p, struct subject *s, enum exo_rea
 			next = l->next;
 			continue;
 		}
-		grant_end(p, g, POLICY_EVENT_REVOKE, reason);
+		grant_end(p, g, POLICY_EVENT_REVOKE, EXO_REASON_REVOKED);
 		next = head->next; /* a callback may have changed the list: from the start */
 	}
 }
@@ -351,7 +351,7 @@ void policy_remove_subject(struct policy *p, uint32_t subject, enum exo_reason r
 			p->provided[i]->ready = false;
 	}
 	conn_close_all(p, s, reason);
-	subject_end_grants(p, s, reason);
+	subject_end_grants(p, s);
 	s->name->subject = NULL;
 	name_put(p, s->name);
 	free(s);

@@ -116,8 +116,16 @@ int grant_set_expiry(struct policy *p, struct grant *g, uint64_t expires_ns)
 
 uint64_t policy_expire(struct policy *p, uint64_t now_ns)
 {
-	while (p->nleases && p->lease[0]->expires_ns <= now_ns)
-		grant_end(p, p->lease[0], POLICY_EVENT_EXPIRE, EXO_REASON_EXPIRED);
+	while (p->nleases) {
+		struct grant *g = p->lease[0];
+
+		if (!grant_is_alive(g))
+			grant_unlink(p, g);
+		else if (g->expires_ns <= now_ns)
+			grant_end(p, g, POLICY_EVENT_EXPIRE, EXO_REASON_EXPIRED);
+		else
+			break;
+	}
 	policy_reap(p, false);
 	return p->nleases ? p->lease[0]->expires_ns : 0;
 }
