@@ -65,7 +65,7 @@ int guest_open_program(struct guest *g)
 	struct image image;
 	uint64_t initrd_bytes = 0;
 	struct stat st;
-	int err = search_program(g->program, &g->program_fd);
+	int err = g->program_fd < 0 ? search_program(g->program, &g->program_fd) : 0;
 
 	if (err == -ENOENT && !strchr(g->program, '/'))
 		return text_error(GUEST_EXIT_NOT_FOUND,

@@ -120,8 +120,8 @@ void guest_reopen_stdio(struct guest *g);
 void guest_close_streams(struct guest *g);
 
 /*
- * Opens program and initrd and checks them and the memory: is_sdk and ram_bytes are
- * known then. 0 or an exit code.
+ * Opens program (unless program_fd is open already) and initrd and checks them and
+ * the memory: is_sdk and ram_bytes are known then. 0 or an exit code.
  */
 int guest_open_program(struct guest *g);
 /* Opens program, initrd and disks, and checks them and the memory. 0 or an exit code. */

@@ -95,6 +95,9 @@ static int look_at_program(struct run *r)
 		r->guest.ram_bytes = m->memory_bytes;
 	if (!r->is_named)
 		snprintf(r->guest.name, sizeof(r->guest.name), "%s", m->name);
+	if (r->guest.program_fd >= 0) /* the manifest may name another */
+		close(r->guest.program_fd);
+	r->guest.program_fd = -1;
 	err = guest_open_program(&r->guest);
 	r->guest.program = r->guest.args[0];
 	manifest_free(m);
@@ -409,7 +412,7 @@ int run_join_if_needed(struct run *r)
 	bool needed = r->manifest || r->nmounts || r->ngrants;
 	int fd = -ENOENT;
 
-	if (!needed && start_find_manifest(r->guest.program, manifest))
+	if (!needed && start_find_manifest(r->guest.program, manifest, &r->guest.program_fd))
 		manifest[0] = '\0';
 	needed = needed || manifest[0];
 	if (needed && direct_only(r))

@@ -36,25 +36,34 @@ static int path_of(int fd, char path[START_PATH_MAX])
 	return 0;
 }
 
-static int find_program(const char *program, char path[START_PATH_MAX])
+/* *fd is the caller's. */
+static int find_program(const char *program, char path[START_PATH_MAX], int *fd)
 {
-	int fd, err = search_program(program, &fd);
+	int err = search_program(program, fd);
 
 	if (err)
-		return err;
-	err = path_of(fd, path);
-	close(fd);
-	return err;
+		*fd = -1;
+	return err ? err : path_of(*fd, path);
 }
 
-int start_find_manifest(const char *program, char path[START_PATH_MAX])
+int start_find_manifest(const char *program, char path[START_PATH_MAX], int *program_fd)
 {
+	int fd = -1, err;
+
+	if (program_fd)
+		*program_fd = -1;
 	if (has_suffix(program, ".exo"))
 		return realpath(program, path) ? 0 : -errno;
-	if (find_program(program, path))
-		return -ENOENT;
-	strcpy(path + strlen(path) - (has_suffix(path, ".elf") ? 4 : 0), ".exo");
-	return access(path, F_OK) ? -ENOENT : 0;
+	err = find_program(program, path, &fd);
+	if (!err) {
+		strcpy(path + strlen(path) - (has_suffix(path, ".elf") ? 4 : 0), ".exo");
+		err = access(path, F_OK) ? -ENOENT : 0;
+	}
+	if (program_fd)
+		*program_fd = fd;
+	else if (fd >= 0)
+		close(fd);
+	return err ? -ENOENT : 0;
 }
 
 /* Absolute, whether it is there or not: the session says what is wrong with it. */
@@ -207,14 +216,18 @@ static void add_guest(json_t *request, const struct guest *g)
 
 json_t *start_request(const struct guest *g, const struct start_extra *x, char why[START_WHY_MAX])
 {
-	char path[START_PATH_MAX];
 	json_t *request = json_pack("{s:s}", "op", "start");
+	char path[START_PATH_MAX];
+	int fd = -1;
 
 	if (x->manifest)
 		set(request, "manifest", absolute(x->manifest));
+	else if (find_program(g->program, path, &fd))
+		set(request, "program", absolute(g->program));
 	else
-		set(request, "program",
-		    find_program(g->program, path) ? absolute(g->program) : json_string(path));
+		set(request, "program", json_string(path));
+	if (fd >= 0)
+		close(fd);
 	if (x->is_named)
 		set(request, "name", json_string(g->name));
 	add_guest(request, g);
@@ -319,10 +332,13 @@ static int start_guest(struct starter *s, char **operands)
 	s->extra.mount = s->mount;
 	s->extra.grant = s->grant;
 	guest_set_program(&s->guest, operands);
-	if (!s->extra.manifest && !start_find_manifest(operands[0], path))
-		s->extra.manifest = path;
-	if (!s->extra.manifest && find_program(operands[0], path))
-		return text_error(GUEST_EXIT_NOT_FOUND, "start: %s: not found", operands[0]);
+	if (!s->extra.manifest) {
+		if (!start_find_manifest(operands[0], path, &s->guest.program_fd))
+			s->extra.manifest = path;
+		else if (s->guest.program_fd < 0)
+			return text_error(GUEST_EXIT_NOT_FOUND, "start: %s: not found",
+					  operands[0]);
+	}
 	request = start_request(&s->guest, &s->extra, why);
 	if (!request)
 		return text_error(CLI_TROUBLE, "start: %s", why);

@@ -21,9 +21,10 @@ struct start_extra {
 /*
  * The manifest that belongs to what was typed: itself if it ends in .exo, else the
  * one beside the program that search_program finds, if there is one. 0 and the
- * absolute path, or -ENOENT.
+ * absolute path, or -ENOENT. *program_fd, unless NULL, is the program then, if it
+ * was found: the caller's, or -1.
  */
-int start_find_manifest(const char *program, char path[START_PATH_MAX]);
+int start_find_manifest(const char *program, char path[START_PATH_MAX], int *program_fd);
 
 /*
  * The request, without fds, tty and attach. NULL with why, one line. A grant is

@@ -195,7 +195,7 @@ static void add_point(struct text *out, const struct script *s, unsigned number,
 	for (; *line; line++) {
 		if (*line == '#')
 			text_add(out, "\\", 1);
-		script_add_escaped(out, line, 1);
+		text_add(out, *line < ' ' && *line >= 0 ? " " : line, 1);
 	}
 	text_add(out, "\n", 1);
 }

@@ -101,16 +101,17 @@ void script_close_channels(struct script *s)
 
 static void receive(struct script_channel *c)
 {
-	static char bytes[PIPE_MESSAGE_MAX];
-	ssize_t n = read(c->in_fd, bytes, sizeof(bytes));
+	size_t room = c->seqpacket ? PIPE_MESSAGE_MAX : 65536;
+	char *bytes = malloc(room);
+	ssize_t n = bytes ? read(c->in_fd, bytes, room) : 0;
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	c->held = c->seqpacket;
 	if (n > 0)
 		text_add(&c->text, bytes, (size_t)n);
-	else
-		c->ended = true;
+	free(bytes);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	c->held = n > 0 && c->seqpacket;
+	c->ended = n <= 0;
 }
 
 /*

@@ -209,7 +209,7 @@ static int run_start(struct script *s, struct script_line *l)
 		err = script_need_session(s);
 	if (!err) {
 		snprintf(st.guest.name, sizeof(st.guest.name), "%s", l->word[1]);
-		if (!start_find_manifest(st.guest.program, manifest))
+		if (!start_find_manifest(st.guest.program, manifest, NULL))
 			st.extra.manifest = manifest;
 		request = start_request(&st.guest, &st.extra, why);
 		err = request ? 0 : script_fail(s, "%s", why);
@@ -289,7 +289,7 @@ static int run_add(struct script *s, struct script_line *l)
 {
 	char path[START_PATH_MAX];
 
-	if (start_find_manifest(l->word[1], path))
+	if (start_find_manifest(l->word[1], path, NULL))
 		return script_fail(s, "%.200s: no such manifest", l->word[1]);
 	return script_call(s, json_pack("{s:s,s:s}", "op", "add", "manifest", path), s->timeout_ns,
 			   NULL);
