@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define VERSION "0.1.0"
 
 static const char general[] =
 	"Usage: exo COMMAND [OPTIONS] …\n"
@@ -263,7 +262,7 @@ int help_print(const char *command)
 
 int help_version(void)
 {
-	static const char version[] = "exo " VERSION "\n";
+	static const char version[] = "exo " HELP_VERSION "\n";
 
 	return text_write(STDOUT_FILENO, version, sizeof(version) - 1) ? 125 : 0;
 }

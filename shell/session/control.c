@@ -215,6 +215,19 @@ void control_refresh(struct request *r)
 	wire_refresh(s, on_refreshed, s);
 }
 
+bool control_is_refreshing(struct session *s)
+{
+	const struct control *ctl = s->control;
+
+	return ctl->refreshing;
+}
+
+void control_stats(struct machine *m)
+{
+	if (m->stats_answered == m->stats_asked)
+		mark(m->session, NULL);
+}
+
 /* The next request with news; marks are cleared one by one. */
 static struct request *next_news(struct client *c, uint64_t now_ns)
 {

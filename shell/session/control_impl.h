@@ -154,6 +154,8 @@ int client_add_listener(struct client *c, const char *service, bool seqpacket);
 struct client *control_clients(struct session *s);
 /* The request waits for fresh counters of all VMMs (200 ms at most). */
 void control_refresh(struct request *r);
+/* They are on their way. */
+bool control_is_refreshing(struct session *s);
 
 /* ---- requests (request.c) -------------------------------------------------------- */
 

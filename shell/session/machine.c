@@ -322,6 +322,7 @@ static bool take_stats(struct machine *m, const struct exo_vmm_stats *stats)
 	m->stats_by_ns = m->stats_answered < m->stats_asked ? clock_now_ns() + MACHINE_DEAF_NS : 0;
 	m->stats = *stats;
 	memory_fence(m);
+	control_stats(m);
 	return true;
 }
 

@@ -1,6 +1,8 @@
 /* Operations on the session as a whole: hello, top, subscribe, shutdown; docs/control.md. */
 #include "control_impl.h"
 
+#include "clock.h"
+#include "help.h"
 #include "lifecycle.h"
 
 #include <fcntl.h>
@@ -9,13 +11,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#define VERSION "0.3"
+#define PATIENCE_NS 200000000ull /* with VMMs that do not answer */
 
 static void op_hello(struct request *r)
 {
 	struct session *s = request_session(r);
 
-	request_ok(r, json_pack("{s:s, s:i, s:s}", "version", VERSION, "pid", (int)getpid(),
+	request_ok(r, json_pack("{s:s, s:i, s:s}", "version", HELP_VERSION, "pid", (int)getpid(),
 				"directory", s->directory));
 }
 
@@ -115,11 +117,24 @@ static struct traffic sum_traffic(struct session *s, uint32_t subject)
 	return sum;
 }
 
+/* What was asked for is here. */
+static bool has_all(struct session *s)
+{
+	for (const struct machine *m = s->machines; m; m = m->next) {
+		if (machine_runs(m) && m->stats_answered != m->stats_asked)
+			return false;
+	}
+	return !control_is_refreshing(s);
+}
+
 static bool look_top(struct request *r)
 {
 	struct session *s = request_session(r);
-	json_t *guests = json_array();
+	json_t *guests;
 
+	if (!r->due && !has_all(s))
+		return false;
+	guests = json_array();
 	for (const struct machine *m = s->machines; m; m = m->next) {
 		struct traffic sum;
 
@@ -140,15 +155,14 @@ static bool look_top(struct request *r)
 	return true;
 }
 
-/* A VMM answers in order: with its connections' counters its statistics are here, too. */
 static void op_top(struct request *r)
 {
 	for (struct machine *m = request_session(r)->machines; m; m = m->next) {
 		if (machine_runs(m))
 			machine_request_stats(m);
 	}
-	r->look = look_top;
 	control_refresh(r);
+	request_wait(r, look_top, clock_now_ns() + PATIENCE_NS);
 }
 
 static const struct field shutdown_fields[] = {{"guests", FIELD_STRING, false, NULL}, {NULL}};

@@ -131,16 +131,15 @@ json_t *ops_grant_json(const struct policy_grant_info *g, uint64_t now_ns)
 					      [POLICY_GUEST] = "guest"};
 	uint64_t left = g->expires_ns > now_ns ? (g->expires_ns - now_ns + 999999) / 1000000 : 0;
 
-	return json_pack("{s:I, s:s, s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
-			 "grant", (json_int_t)g->id, "guest", g->grantee, "service", g->service,
-			 "rights", rights_json(g->rights), "origin", origins[g->origin], "parent",
-			 (json_int_t)g->parent, "lease_ms", (json_int_t)left, "max_conns",
-			 (json_int_t)g->limits.max_conns, "max_buffer",
-			 (json_int_t)g->limits.max_buffer, "max_rate",
-			 (json_int_t)g->limits.max_rate, "port",
-			 (json_int_t)(g->fixed_port ? g->fixed_port : g->port), "connections",
-			 (json_int_t)g->nconns, "uses", (json_int_t)g->uses, "refusals",
-			 (json_int_t)g->refusals);
+	return json_pack(
+		"{s:I, s:s, s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+		"grant", (json_int_t)g->id, "guest", g->grantee, "service", g->service, "rights",
+		rights_json(g->rights), "origin", origins[g->origin], "parent",
+		(json_int_t)g->parent, "lease_ms", (json_int_t)left, "max_conns",
+		(json_int_t)g->limits.max_conns, "max_buffer", (json_int_t)g->limits.max_buffer,
+		"max_rate", (json_int_t)g->limits.max_rate, "port", (json_int_t)g->fixed_port,
+		"slot", (json_int_t)g->port, "connections", (json_int_t)g->nconns, "uses",
+		(json_int_t)g->uses, "refusals", (json_int_t)g->refusals);
 }
 
 /* ---- wires ---------------------------------------------------------------------------- */

@@ -355,6 +355,8 @@ void control_machine_forgotten(struct machine *m);
 int control_apply_options(struct machine *m, char why[512]);
 /* EXO_VMM_TERMIOS, for the client that is attached: EXO_TTY_*. */
 void control_termios(struct machine *m, uint32_t flags);
+/* EXO_VMM_STATS came: m->stats. */
+void control_stats(struct machine *m);
 /* A line of the audit log, for those who follow it. Takes over `line`. */
 void control_audit(struct session *s, json_t *line);
 /* Somebody is connected (a private session ends without). */

@@ -990,7 +990,8 @@ START_TEST(grants)
 	       "{"
 	       "\"grant\":1,\"guest\":\"a\",\"service\":\"s\",\"rights\":[\"connect\"],\"origin\":"
 	       "\"person\",\"parent\":0,\"lease_ms\":400,\"max_conns\":2,\"max_buffer\":65536,"
-	       "\"max_rate\":1000,\"port\":514,\"connections\":0,\"uses\":0,\"refusals\":0}]}");
+	       "\"max_rate\":1000,\"port\":514,\"slot\":0,\"connections\":0,\"uses\":0,"
+	       "\"refusals\":0}]}");
 	fake_advance(400); /* the lease is over */
 	ask("{\"id\":4,\"op\":\"revoke\",\"grant\":1}");
 	expect_error("not-found", "no such grant");
