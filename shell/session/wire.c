@@ -484,19 +484,21 @@ static void accepted(struct session *s, struct wire *w, bool direct)
 {
 	struct policy_conn_info c;
 
-	policy_conn_accept(s->policy, w->conn);
 	w->state = WIRE_OPEN;
 	wire_set_deadline(s, w, 0);
-	if (!w->end[WIRE_OPENER]) {
-		wire_host_made(w, EXO_REASON_NONE);
-		return;
+	if (w->end[WIRE_OPENER]) {
+		((struct wire_ends *)w->end[WIRE_OPENER]->wires)->pending--;
+		w->direct[WIRE_ACCEPTOR] = direct && !w->max_rate;
+		/* First this, somebody waits for it; then what is only to be written down. */
+		if (!policy_conn_info(s->policy, w->conn, &c))
+			send_channel(w, WIRE_OPENER, w->direct[WIRE_OPENER],
+				     wire_opener_cookie(&c));
+		close(w->ring_fd);
+		w->ring_fd = -1;
 	}
-	((struct wire_ends *)w->end[WIRE_OPENER]->wires)->pending--;
-	w->direct[WIRE_ACCEPTOR] = direct && !w->max_rate;
-	if (!policy_conn_info(s->policy, w->conn, &c))
-		send_channel(w, WIRE_OPENER, w->direct[WIRE_OPENER], wire_opener_cookie(&c));
-	close(w->ring_fd);
-	w->ring_fd = -1;
+	policy_conn_accept(s->policy, w->conn);
+	if (!w->end[WIRE_OPENER])
+		wire_host_made(w, EXO_REASON_NONE);
 }
 
 static void closed(struct session *s, struct wire *w, unsigned side, enum exo_reason reason)
