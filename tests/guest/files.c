@@ -1,75 +1,18 @@
+/* expect: exit 2 */
 /*
  * Files of mounts as programs use them. Prints TAP. The first argument says what is
- * mounted: "plain" a writable folder at /mnt, "ro" one that is not, "union" a writable
- * one over another at /mnt, "dead" a server that is killed meanwhile. What the host
- * puts there: tests/e2e/files.py.
+ * mounted: "plain" a writable folder at /mnt, "ro" one that is not, "dead" one
+ * whose server is killed meanwhile. What the host
+ * puts there, and how these are run: tests/e2e/test_files.sh.
  */
-#include <dirent.h>
-#include <errno.h>
-#include <exo_test.h>
-#include <fcntl.h>
+#include "files.h"
+
 #include <pthread.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/uio.h>
 
 #define BIG (3 << 20)
-
-static bool fails(long result, int with)
-{
-	return result == -1 && errno == with;
-}
-
-static bool text_is(const char *path, const char *want)
-{
-	char buf[256];
-	int fd = open(path, O_RDONLY);
-	ssize_t n = fd < 0 ? -1 : read(fd, buf, sizeof(buf));
-
-	if (fd >= 0)
-		close(fd);
-	return n == (ssize_t)strlen(want) && memcmp(buf, want, (size_t)n) == 0;
-}
-
-static bool put_text(const char *path, int flags, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | flags, 0644);
-	bool good = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	return fd >= 0 && close(fd) == 0 && good;
-}
-
-/* Is the folder's listing exactly these names, sorted, with a blank after each? */
-static bool lists(const char *path, const char *want)
-{
-	struct dirent **e;
-	char got[2048] = "";
-	int n = scandir(path, &e, NULL, alphasort);
-
-	for (int i = 0; i < n; i++) {
-		if (strcmp(e[i]->d_name, ".") != 0 && strcmp(e[i]->d_name, "..") != 0 &&
-		    strlen(got) < 1700) {
-			strcat(got, e[i]->d_name);
-			strcat(got, " ");
-		}
-		free(e[i]);
-	}
-	if (n < 0 || strcmp(got, want) != 0) {
-		tap_line("# %s: %d: %s", path, n, got);
-		return false;
-	}
-	free(e);
-	return true;
-}
-
-static mode_t mode_of(const char *path)
-{
-	struct stat st;
-
-	return lstat(path, &st) ? 0 : st.st_mode;
-}
 
 /* ---- what any mount can do -------------------------------------------------------------- */
 
@@ -327,6 +270,52 @@ static int read_only(void)
 	return tap_done();
 }
 
+/* Calls it until it fails with that, or succeeds (0); 5 s at most. */
+static bool until(int (*call)(int), int arg, int with)
+{
+	for (int i = 0; i < 500; i++) {
+		int result = call(arg);
+
+		if (with ? result < 0 && errno == with : result >= 0)
+			return true;
+		usleep(10000);
+	}
+	return false;
+}
+
+static int read_start(int fd)
+{
+	char c;
+
+	return (int)pread(fd, &c, 1, 0);
+}
+
+static int open_hello(int flags)
+{
+	int fd = open("/mnt/hello", flags);
+
+	if (fd >= 0)
+		close(fd);
+	return fd;
+}
+
+static int dead(void)
+{
+	int fd = open("/mnt/hello", O_RDONLY), other = open("/mnt/hello", O_RDONLY);
+	struct stat st;
+
+	tap_plan(6);
+	tap_ok(read_start(fd) == 1, "the server answers");
+	printf("now the server dies\n");
+	fflush(stdout);
+	tap_ok(until(read_start, fd, EIO), "an open file is EIO then");
+	tap_ok(until(open_hello, O_RDONLY, 0), "the next open finds the new server");
+	tap_ok(fails(fstat(fd, &st), EIO) && fails(read_start(other), EIO), "old files stay dead");
+	tap_ok(close(fd) == 0 && close(other) == 0, "and are closed");
+	tap_ok(put_text("/mnt/hello", O_APPEND, "") && lists("/", "dev mnt "), "all else goes on");
+	return tap_done();
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -335,6 +324,8 @@ int main(int argc, char **argv)
 		return plain();
 	if (!strcmp(what, "ro"))
 		return read_only();
-	fprintf(stderr, "usage: files plain|ro\n");
+	if (!strcmp(what, "dead"))
+		return dead();
+	fprintf(stderr, "usage: files plain|ro|dead\n");
 	return 2;
 }
