@@ -287,14 +287,14 @@ static struct policy_limits random_limits(void)
 {
 	struct policy_limits l = {0};
 
-	if (!pick(3))
+	if (!pick(6))
 		l.max_conns = 1 + pick(5);
-	if (!pick(3))
+	if (!pick(6))
 		l.max_buffer = 8192 + pick(300000);
 	if (!pick(3))
 		l.max_rate = 1 + pick(1000);
-	if (!pick(4))
-		l.lease_ms = 1 + pick(500);
+	if (!pick(6))
+		l.lease_ms = 1 + pick(2000);
 	return l;
 }
 
@@ -321,7 +321,7 @@ static void learn_port(int g, uint32_t port)
 static void op_grant(void)
 {
 	int grantee = (int)pick(NAMES), service = (int)pick(SERVICES);
-	uint32_t rights = 1 + pick(3), fixed = pick(4) ? 0 : 500 + pick(4);
+	uint32_t rights = pick(5) ? 3 : 1 + pick(3), fixed = pick(4) ? 0 : 500 + pick(4);
 	enum policy_origin origin = pick(2) ? POLICY_PERSON : POLICY_MANIFEST;
 	struct policy_limits limits = random_limits();
 	int64_t expect = 0, id;
@@ -395,7 +395,7 @@ static void op_expire(void)
 {
 	uint64_t next = NEVER;
 
-	now_ns += pick(4) ? pick(20000000) : pick(600000000);
+	now_ns += pick(40) ? pick(20000000) : pick(600000000);
 	for (int i = first_grant; i < ngrants; i++) {
 		if (grants[i].live && grants[i].expires_ns && grants[i].expires_ns <= now_ns)
 			kill_grant(i, EXO_REASON_EXPIRED);
@@ -423,7 +423,7 @@ static void op_add_subject(void)
 				      .max_conns = POLICY_CONNS_DEFAULT,
 				      .max_buffer = POLICY_BUFFER_DEFAULT};
 	if (pick(2)) {
-		names[name].max_conns = 1 + pick(12);
+		names[name].max_conns = 1 + pick(40);
 		names[name].max_buffer = 20000 + pick(3000000);
 		MUST(!policy_set_budget(policy, (uint32_t)id, names[name].max_conns,
 					names[name].max_buffer));
@@ -479,10 +479,10 @@ static void op_service(void)
 {
 	int i = (int)pick(SERVICES), provider = (int)pick(NAMES);
 	struct m_service *s = &services[i];
-	bool seqpacket = !pick(6);
+	bool seqpacket = !pick(12);
 	int err;
 
-	switch (pick(6)) {
+	switch (pick(60) ? 1 + pick(10) : 0) {
 	case 0:
 		MUST(policy_remove_service(policy, service_of(i)) ==
 		     (s->provider < 0 ? -ENOENT : 0));
@@ -491,6 +491,9 @@ static void op_service(void)
 		break;
 	case 1:
 	case 2:
+	case 3:
+	case 4:
+	case 5:
 		err = policy_add_service(policy, service_of(i), name_of(provider), 100 + pick(9),
 					 seqpacket);
 		if (s->provider >= 0 && s->provider != provider) {
@@ -503,7 +506,7 @@ static void op_service(void)
 		s->seqpacket = seqpacket;
 		break;
 	default:
-		err = policy_set_ready(policy, service_of(i), pick(5));
+		err = policy_set_ready(policy, service_of(i), pick(20));
 		MUST(err == (s->provider < 0 ? -ENOENT : 0));
 		if (!err) {
 			struct policy_service_info info;
@@ -570,7 +573,7 @@ static void op_connect(void)
 {
 	int g = any_grant(), name;
 	uint32_t port, opener_port = 1000 + pick(60);
-	uint64_t want = pick(10) ? 1u << pick(20) : 0, least = pick(2) ? 4096u << pick(4) : 0,
+	uint64_t want = pick(10) ? 1u << pick(18) : 0, least = pick(2) ? 4096u << pick(4) : 0,
 		 bytes;
 	struct policy_conn_info c;
 	enum exo_reason reason, expect;
@@ -580,7 +583,7 @@ static void op_connect(void)
 		return;
 	name = grants[g].grantee;
 	port = grants[g].fixed_port && pick(2) ? grants[g].fixed_port : grants[g].port;
-	seqpacket = services[grants[g].service].seqpacket ^ !pick(8);
+	seqpacket = services[grants[g].service].seqpacket ^ !pick(20);
 	want += pick(5000);
 	expect = model_connect(name, g, port, opener_port, seqpacket, want, least, &bytes);
 	reason = policy_connect(policy, names[name].id, port, opener_port, seqpacket, want, least,
@@ -659,7 +662,7 @@ static uint64_t cut(uint64_t wish, uint64_t own)
 static void op_delegate(void)
 {
 	int g = any_grant(), c = -1, n = 0, from, waiting = 0, expect = 0, to;
-	uint32_t rights = pick(4);
+	uint32_t rights = pick(3) ? 3 : pick(4);
 	struct policy_limits limits = random_limits();
 	struct m_grant child;
 
@@ -930,21 +933,27 @@ static void trim(void)
 static void one_step(void)
 {
 	static void (*const ops[])(void) = {
-		op_grant,    op_grant,       op_connect,     op_connect,  op_connect,
-		op_connect,  op_connect,     op_conn_end,    op_conn_end, op_conn_end,
-		op_delegate, op_delegate,    op_delegate,    op_delegate, op_take,
-		op_take,     op_take,        op_take,        op_service,  op_service,
-		op_service,  op_add_subject, op_add_subject, op_expire,   op_connect_badly,
-		op_revoke,   op_drop,
+		op_grant,    op_grant,       op_grant,       op_connect,       op_connect,
+		op_connect,  op_connect,     op_connect,     op_connect,       op_connect,
+		op_connect,  op_take,        op_take,        op_delegate,      op_delegate,
+		op_delegate, op_delegate,    op_delegate,    op_take,          op_take,
+		op_take,     op_take,        op_service,     op_service,       op_service,
+		op_expire,   op_add_subject, op_add_subject, op_connect_badly,
 	};
 
 	in_call = true;
-	if (!pick(60))
+	if (!pick(250))
 		op_remove_subject();
-	else if (!pick(60))
+	else if (!pick(250))
 		op_revoke_named();
-	else if (!pick(60))
+	else if (!pick(250))
 		op_revoke_delegated();
+	else if (!pick(80))
+		op_revoke();
+	else if (!pick(80))
+		op_drop();
+	else if (!pick(100))
+		op_conn_end();
 	else
 		ops[pick(sizeof(ops) / sizeof(ops[0]))]();
 	in_call = false;
