@@ -214,21 +214,22 @@ static void close_surplus(struct client *c, uint64_t end)
 	c->nreceived = kept;
 }
 
+/* There is one control message at most: nobody asked for another kind. */
 static void take_fds(struct client *c, struct msghdr *msg, uint64_t end)
 {
-	for (struct cmsghdr *cm = CMSG_FIRSTHDR(msg); cm; cm = CMSG_NXTHDR(msg, cm)) {
-		size_t count = (cm->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		int fd;
+	struct cmsghdr *cm = CMSG_FIRSTHDR(msg);
+	size_t count;
+	int fd;
 
-		if (cm->cmsg_level != SOL_SOCKET || cm->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t i = 0; i < count; i++) {
-			memcpy(&fd, CMSG_DATA(cm) + i * sizeof(int), sizeof(int));
-			if (c->nreceived < CONTROL_FDS_MAX)
-				c->received[c->nreceived++] = (struct received){fd, end};
-			else
-				close(fd);
-		}
+	if (!cm || cm->cmsg_level != SOL_SOCKET || cm->cmsg_type != SCM_RIGHTS)
+		return;
+	count = (cm->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	for (size_t i = 0; i < count; i++) {
+		memcpy(&fd, CMSG_DATA(cm) + i * sizeof(int), sizeof(int));
+		if (c->nreceived < CONTROL_FDS_MAX)
+			c->received[c->nreceived++] = (struct received){fd, end};
+		else
+			close(fd);
 	}
 }
 
