@@ -39,6 +39,11 @@ void peer_close(struct peer *p)
 {
 	if (p->kind == PEER_RING)
 		peer_shutdown(p, true, true);
+	peer_forget(p);
+}
+
+void peer_forget(struct peer *p)
+{
 	if (p->fd >= 0)
 		close(p->fd);
 	peer_init(p);

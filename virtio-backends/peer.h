@@ -52,6 +52,8 @@ void peer_set_ring(struct peer *p, void *base, uint32_t ring_bytes, unsigned sid
 		   bool packets);
 /* The other end finds both directions closed. PEER_NONE afterwards; safe on that. */
 void peer_close(struct peer *p);
+/* The same, but the other end of a ring is told by others. */
+void peer_forget(struct peer *p);
 
 /*
  * Writes len bytes that the n iovecs hold (which it may change): for packets one message, all

@@ -161,12 +161,11 @@ static void close_fd(int *fd)
 void channel_detach(struct vsock *v, struct conn *c)
 {
 	const struct vdev_host *host = v->dev.host;
-	bool now = c->reason == EXO_REASON_REVOKED || c->reason == EXO_REASON_EXPIRED;
 
 	close_fd(&c->ring.fd);
 	close_fd(&c->ring.bell_fd);
 	if (c->ring.has_doorbell)
-		host->unbell(host->opaque, &v->dev, c->ring.doorbell, now);
+		host->unbell(host->opaque, &v->dev, c->ring.doorbell, conn_revoked(c));
 	c->ring.has_doorbell = false;
 	c->info = channel_info(c);
 	if (c->ring.base)

@@ -107,7 +107,8 @@ static void unwatch(struct vsock *v, struct conn *c)
 static void close_host(struct vsock *v, struct conn *c)
 {
 	unwatch(v, c);
-	peer_close(&c->peer);
+	/* The other end shall find the reason, not an end without one before it. */
+	conn_revoked(c) ? peer_forget(&c->peer) : peer_close(&c->peer);
 	channel_detach(v, c);
 }
 

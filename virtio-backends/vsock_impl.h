@@ -134,6 +134,12 @@ static inline struct vsock *vsock_of(struct vdev *dev)
 	return (struct vsock *)dev; /* dev is its first member */
 }
 
+/* Was it taken away from both ends? */
+static inline bool conn_revoked(const struct conn *c)
+{
+	return c->reason == EXO_REASON_REVOKED || c->reason == EXO_REASON_EXPIRED;
+}
+
 static inline bool conn_direct(const struct conn *c)
 {
 	return c->info.flags & EXO_CHANNEL_DIRECT;
