@@ -103,7 +103,7 @@ static const char check[] =
 	"Usage: exo check [--json] MANIFEST…\n"
 	"Reads manifests and says in words what they ask for, or what is wrong in them.\n"
 	"\n"
-	"Exit status: 0 if they are good, 1 if not, 125 if exo failed.\n";
+	"Exit status: 0 if they are good, 1 if not, 2 if exo failed.\n";
 
 static const char session[] =
 	"Usage: exo session\n"

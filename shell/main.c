@@ -37,7 +37,7 @@ static const struct {
 	{"pause", pause_command}, {"resume", resume_command}, {"wait", wait_command},
 	{"log", log_command}, {"wires", wires_command}, {"grant", grant_command},
 	{"revoke", revoke_command}, {"audit", audit_command}, {"connect", connect_command},
-	{"listen", listen_command},
+	{"listen", listen_command}, {"check", check_command},
 	{"help", command_help}, {"--help", command_help}, {"-h", command_help},
 	{"version", command_version}, {"--version", command_version}, {"-V", command_version},
 };

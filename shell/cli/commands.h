@@ -25,6 +25,8 @@ int revoke_command(char **argv, uint64_t start_ns);
 int audit_command(char **argv, uint64_t start_ns);
 int connect_command(char **argv, uint64_t start_ns);
 int listen_command(char **argv, uint64_t start_ns);
+/* exo check: 0; 1: a manifest has an error; 2: usage. */
+int check_command(char **argv, uint64_t start_ns);
 /* Exit code as exo test's: 0 if every command of every file did what it should, else 1. */
 int script_command(char **argv, uint64_t start_ns);
 
