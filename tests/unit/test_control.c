@@ -605,8 +605,8 @@ START_TEST(fds_in_pieces)
 
 	say(PS "\n", sizeof(PS));
 	say_with_fds(START_FDS, 10, fds, 1);
-	say_with_fds(START_FDS + 10, 1, fds + 1, 1);
-	say_with_fds(START_FDS + 11, sizeof(START_FDS) - 12, fds + 2, 1);
+	say_with_fds(&START_FDS[10], 1, fds + 1, 1);
+	say_with_fds(&START_FDS[11], sizeof(START_FDS) - 12, fds + 2, 1);
 	expect(PS_ANSWER);
 	expect("{\"id\":1,\"ok\":true,\"guest\":\"a\",\"number\":1}");
 	m = session_find(&fake.s, "a");
