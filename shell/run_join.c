@@ -86,13 +86,17 @@ static int look_at_program(struct run *r)
 	struct manifest *m = NULL;
 	int err;
 
-	if (!r->manifest)
+	if (!r->manifest) {
+		r->guest.cpus += !r->guest.cpus;
 		return guest_open_program(&r->guest);
+	}
 	if (manifest_load(r->manifest, &m, why))
 		return text_error(GUEST_EXIT_FAILURE, "%s", why);
 	r->guest.program = m->file;
 	if (!r->guest.ram_bytes)
 		r->guest.ram_bytes = m->memory_bytes;
+	if (!r->guest.cpus)
+		r->guest.cpus = m->cpus ? m->cpus : 1;
 	if (!r->is_named)
 		snprintf(r->guest.name, sizeof(r->guest.name), "%s", m->name);
 	if (r->guest.program_fd >= 0) /* the manifest may name another */

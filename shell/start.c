@@ -364,7 +364,7 @@ int start_command(char **argv, uint64_t start_ns)
 
 	guest_init(&s.guest);
 	s.guest.cpus = 0; /* not given */
-	err = common_parse(argv, options, apply, &s, 1, INT_MAX,
+	err = common_parse(argv, options, apply, &s, 1, COMMON_REST,
 			   "[OPTIONS] PROGRAM | MANIFEST [ARGUMENTS…]", &operands);
 	if (!err)
 		err = start_guest(&s, operands);

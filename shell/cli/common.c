@@ -15,21 +15,24 @@ int common_parse(char **argv, const struct opts_def *defs, common_option_fn *app
 	int id, err, n = 0;
 
 	opts_init(&o, defs, argv);
-	while ((id = opts_next(&o)) != OPTS_DONE) {
+	while ((id = opts_next(&o)) != OPTS_DONE || (argv[o.pos] && most != COMMON_REST)) {
 		if (id == OPTS_ERROR)
 			return text_error(CLI_TROUBLE, "%s: %s; try exo %s --help", argv[0],
 					  o.error, argv[0]);
 		if (id == COMMON_HELP)
 			return help_print(argv[0]) ? CLI_TROUBLE : COMMON_DONE;
-		if ((err = apply(opaque, id, o.value)))
+		if (id == OPTS_DONE) /* an operand: options may follow */
+			argv[1 + n++] = argv[o.pos++];
+		else if ((err = apply(opaque, id, o.value)))
 			return err;
 	}
-	while (argv[o.pos + n])
-		n++;
-	if (n < least || n > most)
+	while (most == COMMON_REST && argv[o.pos])
+		argv[1 + n++] = argv[o.pos++];
+	argv[1 + n] = NULL;
+	if (n < least || (n > most && most != COMMON_REST))
 		return text_error(CLI_TROUBLE, "usage: exo %s %s; try exo %s --help", argv[0],
 				  usage, argv[0]);
-	*operands = argv + o.pos;
+	*operands = argv + 1;
 	return 0;
 }
 

@@ -16,13 +16,14 @@
 		"help", 'h', false, COMMON_HELP \
 	}
 #define COMMON_DONE -1 /* --help was asked for and given */
+#define COMMON_REST -1 /* as `most`: options end at the first operand, all others follow */
 
 /* Applies one option. 0, or an exit code after a line on standard error. */
 typedef int common_option_fn(void *opaque, int id, char *value);
 
 /*
- * Walks the options. 0 with *operands, what comes after them; COMMON_DONE; or
- * CLI_TROUBLE after a line. Fewer than `least` or more than `most` operands are
+ * Walks the options, which may stand between operands. 0 with *operands (in argv,
+ * which is changed); COMMON_DONE; or CLI_TROUBLE after a line. Fewer than `least` or more than `most` operands are
  * an error, which shows `usage`.
  */
 int common_parse(char **argv, const struct opts_def *defs, common_option_fn *apply, void *opaque,

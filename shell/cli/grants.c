@@ -200,22 +200,18 @@ static int apply_audit(void *opaque, int id, char *value)
 	}
 }
 
-/* One event in a line: what is always there first, the rest as key=value. */
+/* One event in a line: when, what, and the rest as key=value. */
 static void add_event(struct text *out, const json_t *event)
 {
-	static const char *const first[] = {"event", "id", "fds"};
 	const char *key;
 	json_t *value;
 
+	text_addf(out, "%.40s %.40s", cli_text(event, "time"), cli_text(event, "what"));
 	json_object_foreach((json_t *)(uintptr_t)event, key, value)
 	{
-		bool known = false;
-
-		for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++)
-			known = known || !strcmp(key, first[i]);
-		if (known)
+		if (!strcmp(key, "event") || !strcmp(key, "time") || !strcmp(key, "what"))
 			continue;
-		text_addf(out, "%s%.64s=", out->length ? " " : "", key);
+		text_addf(out, " %.64s=", key);
 		if (json_is_string(value))
 			text_addf(out, "%.512s", json_string_value(value));
 		else if (json_is_integer(value))
@@ -223,8 +219,7 @@ static void add_event(struct text *out, const json_t *event)
 		else
 			text_addf(out, json_is_true(value) ? "yes" : "no");
 	}
-	if (out->data)
-		text_make_printable(out->data);
+	text_make_printable(out->data);
 	text_add(out, "\n", 1);
 }
 

@@ -47,9 +47,10 @@ static void add_names(const json_t *list, char *out, size_t capacity)
 
 static void add_ps_row(json_t *rows, const json_t *g)
 {
-	char memory[16], uptime[16], pid[16], restarts[16], provides[256];
+	char state[64], memory[16] = "-", uptime[16] = "-", pid[16] = "-", restarts[16];
+	char provides[256];
 	const char *cells[8] = {cli_text(g, "name"),
-				cli_text(g, "state"),
+				state,
 				cli_text(g, "label"),
 				pid,
 				memory,
@@ -57,12 +58,17 @@ static void add_ps_row(json_t *rows, const json_t *g)
 				restarts,
 				provides};
 
-	snprintf(pid, sizeof(pid), "%lld", (long long)cli_int(g, "pid"));
-	if (!cli_int(g, "pid"))
-		strcpy(pid, "-");
+	snprintf(state, sizeof(state), "%s%s", cli_text(g, "state"),
+		 cli_flag(g, "paused") ? ", paused" : "");
+	if (cli_int(g, "pid")) {
+		snprintf(pid, sizeof(pid), "%lld", (long long)cli_int(g, "pid"));
+		common_bytes((uint64_t)cli_int(g, "memory"), memory);
+		common_duration((uint64_t)cli_int(g, "uptime_ms"), uptime);
+	} else if (*cli_text(g, "reason")) {
+		snprintf(state, sizeof(state), "%s: %s %lld", cli_text(g, "state"),
+			 cli_text(g, "reason"), (long long)cli_int(g, "status"));
+	}
 	snprintf(restarts, sizeof(restarts), "%lld", (long long)cli_int(g, "restarts"));
-	common_bytes((uint64_t)cli_int(g, "memory"), memory);
-	common_duration((uint64_t)cli_int(g, "uptime_ms"), uptime);
 	add_names(cli_list(g, "provides"), provides, sizeof(provides));
 	common_row(rows, 8, cells);
 }

@@ -67,7 +67,7 @@ int script_add_channel(struct script *s, const char *name, bool console, int in_
 {
 	struct script_channel *c = look(s, name, console);
 
-	if (c && c->ended) /* a name may be used again */
+	if (c && (c->ended || console)) /* a name may be used again; of a guest, when it is gone */
 		drop(s, c);
 	else if (c) {
 		close(in_fd);
