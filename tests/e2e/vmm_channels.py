@@ -19,6 +19,10 @@ with open(os.path.join(BUILD, "guests/test/chan.elf"), "rb") as f:
     CHAN = f.read()
 
 
+with open(os.path.join(BUILD, "guests/test/window.elf"), "rb") as f:
+    WINDOW = f.read()
+
+
 def code(text):
     return bytes.fromhex(re.sub(r"#[^\n]*", "", text).replace(" ", "").replace("\n", ""))
 
@@ -310,6 +314,21 @@ def memory():
     tap.check(status == 0 and end[:2] == ("FAULT", signal.SIGSEGV) and "granted to read" in end[2] and
               os.pread(fd, 4, 0) == struct.pack("<I", 7),
               f"H-32 a write to memory it may only read ends the guest: {end[2]}", f"{end} {status}")
+    broker.finish()
+    # The same from ring 3, which runs on the CPU itself and not in KVM's emulator.
+    broker = Broker(TMP)
+    g = Guest(broker, EXE, WINDOW, ("write",), window=2 * MIB)
+    broker.until(lambda: g.said("window of 2097152"))
+    status, offset = mem_map(g, 1, read_only, 8192, 1)
+    tap.check(status == 0 and broker.until(lambda: g.hung_up) and
+              g.ended[:2] == ("FAULT", signal.SIGSEGV) and "granted to read" in g.ended[2] and
+              os.pread(fd, 4, 0) == struct.pack("<I", 7) and not g.said("written"),
+              f"H-32 the same from ring 3: {g.ended}", *g.lines)
+    broker.finish()
+    broker = Broker(TMP)
+    g = Guest(broker, EXE, WINDOW, ("fill",), window=16 * MIB)
+    tap.check(broker.until(lambda: g.hung_up) and g.said(f"filled {16 * MIB}") and
+              g.ended[:2] == ("EXIT", 0), "all of the window is memory", f"{g.ended}", *g.lines)
     broker.finish()
     for each in (fd, other, big, read_only):
         os.close(each)
