@@ -78,15 +78,15 @@ static bool take_lines(struct client *c)
 	char data[4096];
 	ssize_t n = recv(c->fd, data, sizeof(data), MSG_DONTWAIT);
 
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return true;
 	for (ssize_t i = 0; i < n; i++) {
 		if (data[i] == '\n')
 			add_line(c);
 		else if (c->length < LINE_MAX_BYTES)
 			c->line[c->length++] = data[i];
 	}
-	if (!n && c->length)
+	if (n <= 0 && c->length) /* its last words */
 		add_line(c);
 	return n > 0;
 }

@@ -208,7 +208,7 @@ static int moved(const char *service, uint64_t count)
 static int spoil(const char *service, size_t bytes, const char *how)
 {
 	int fd = accept_one(service);
-	struct exo_mem mem;
+	struct exo_mem mem, before;
 	uint64_t ack;
 
 	if (fd < 0)
@@ -216,6 +216,7 @@ static int spoil(const char *service, size_t bytes, const char *how)
 	if (exo_mem_create(bytes, &mem))
 		return fail("create");
 	fill(&mem, 1);
+	before = mem;
 	if (exo_mem_offer(fd, &mem, !strcmp(how, "touch") ? EXO_CAP_MOVE : EXO_CAP_READ_ONLY))
 		return fail("offer");
 	if (!hear(fd, &ack))
@@ -225,8 +226,7 @@ static int spoil(const char *service, size_t bytes, const char *how)
 	if (!strcmp(how, "revoke") && exo_mem_revoke(&mem))
 		return fail("revoke");
 	if (!strcmp(how, "touch")) {
-		fill(&(struct exo_mem){.data = mem.data, .bytes = bytes},
-		     7); /* not ours any more */
+		fill(&before, 7); /* not ours any more */
 		printf("touched\n");
 	}
 	if (!strcmp(how, "exit"))
