@@ -48,12 +48,19 @@ int machine_watch(struct machine *m);
 void machine_over(struct machine *m);
 /* The VMM broke the protocol or is deaf: killed at once, and over at the next tick. */
 void machine_break(struct machine *m, const char *why);
-/* Gives the VMM up to the dying. */
-void machine_let_die(struct machine *m, bool kill_now);
 /* Its name in the directory `guests`, for the socket calls: short enough whatever the directory. */
 void machine_address(const struct machine *m, const char *name, struct sockaddr_un *address);
 /* Its pidfd, bells and socket. */
 void machine_close_fds(struct machine *m);
+
+/* ---- machine_dying.c ----------------------------------------------------------------- */
+
+/* Hangs up on the VMM, and waits for its end from then on without m. */
+void machine_let_die(struct machine *m, bool kill_now);
+/* SIGKILL, by the pidfd where there is one: a number may be somebody else's by now. */
+void machine_kill_process(int pid_fd, pid_t pid, bool is_child);
+uint64_t machine_dying_tick(struct session *s, uint64_t now_ns);
+void machine_dying_finish(struct session *s);
 
 /* ---- machine_send.c ------------------------------------------------------------------ */
 

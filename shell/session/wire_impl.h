@@ -99,8 +99,14 @@ struct wires {
 	uint32_t next_host_port;
 };
 
-/* ---- wire.c ----------------------------------------------------------------------- */
+/* ---- wire_table.c ------------------------------------------------------------------ */
 
+/* Which end of w is m? It is one of them. */
+unsigned wire_side_of(const struct wire *w, const struct machine *m);
+/* For wire_reason. m may be NULL. */
+void wire_remember(struct machine *m, uint32_t local, uint32_t peer, enum exo_reason reason);
+/* -errno of a connect that ends by the reason. */
+int wire_errno(enum exo_reason reason);
 /* NULL: no memory. */
 struct wires *wires_of(struct session *s);
 struct wire_ends *wire_ends_of(struct machine *m);
@@ -112,6 +118,9 @@ int wire_add(struct session *s, uint32_t conn, struct machine *opener, struct ma
 void wire_remove(struct session *s, struct wire *w, enum exo_reason reason);
 /* From now it has a deadline, or (0) none. */
 void wire_set_deadline(struct session *s, struct wire *w, uint64_t deadline_ns);
+
+/* ---- wire.c ----------------------------------------------------------------------- */
+
 void wire_tell_close(struct machine *m, uint32_t conn, enum exo_reason reason);
 /* The opener's request, or host program's, comes to nothing. */
 void wire_refuse(struct session *s, const struct wire_ask *a, enum exo_reason reason);
