@@ -418,6 +418,13 @@ START_TEST(malformed)
 		{"{\"id\":1,\"op\":\"connect\",\"guest\":\"a\",\"service\":\"s\"}", "not-found",
 		 "a does not provide s"},
 		{"{\"id\":1,\"op\":\"listen\"}", "bad-request", "\"service\" is missing"},
+		{"{\"id\":1,\"op\":\"reach\"}", "bad-request", "give service or guest"},
+		{"{\"id\":1,\"op\":\"reach\",\"service\":\"a\",\"guest\":\"b\"}", "bad-request",
+		 "give service or guest"},
+		{"{\"id\":1,\"op\":\"dry-run\",\"manifest\":\"x.exo\"}", "bad-request",
+		 "manifest: must be an absolute path"},
+		{"{\"id\":1,\"op\":\"dry-run\",\"manifest\":\"/nowhere/x.exo\"}", "not-found",
+		 "/nowhere/x.exo"},
 		{"{\"id\":1,\"op\":\"shutdown\",\"guests\":\"eat\"}", "bad-request",
 		 "guests: must be"},
 		{"{\"id\":1,\"op\":\"audit\",\"since_ms\":\"x\"}", "bad-request",
@@ -913,8 +920,7 @@ START_TEST(client_goes_while_it_waits)
 }
 END_TEST
 
-/* ---- services
- * -------------------------------------------------------------------------------------- */
+/* ---- services -------------------------------------- */
 
 START_TEST(connects)
 {
@@ -1039,8 +1045,28 @@ START_TEST(wires_and_top)
 }
 END_TEST
 
-/* ---- events
- * -------------------------------------------------------------------------------------- */
+START_TEST(words)
+{
+	json_t *line;
+
+	ask("{\"id\":1,\"op\":\"grant\",\"guest\":\"a\",\"service\":\"s\"}");
+	json_decref(next_line());
+	for (int i = 0; i < 2; i++) {
+		ask(i ? "{\"id\":2,\"op\":\"reach\",\"guest\":\"a\"}"
+		      : "{\"id\":2,\"op\":\"reach\",\"service\":\"s\"}");
+		line = next_line();
+		ck_assert(json_is_string(json_array_get(json_object_get(line, "answer"), 0)));
+		ck_assert_ptr_nonnull(strstr(dump(line), "a may connect to s"));
+		json_decref(line);
+	}
+	ask("{\"id\":3,\"op\":\"reach\",\"guest\":\"s\"}");
+	expect_error("not-found", "no guest named s");
+	ask("{\"id\":4,\"op\":\"reach\",\"service\":\"a\"}");
+	expect_error("not-found", "no service named a");
+}
+END_TEST
+
+/* ---- events -------------------------------------- */
 
 START_TEST(subscribes)
 {
@@ -1062,8 +1088,7 @@ START_TEST(subscribes)
 }
 END_TEST
 
-/* ---- logs
- * ------------------------------------------------------------------------------------------ */
+/* ---- logs -------------------------------------- */
 
 static void print(struct machine *m, const char *text)
 {
@@ -1190,8 +1215,7 @@ START_TEST(log_that_is_long)
 }
 END_TEST
 
-/* ---- audit
- * ------------------------------------------------------------------------------------------- */
+/* ---- audit -------------------------------------- */
 
 START_TEST(audits)
 {
@@ -1236,8 +1260,7 @@ START_TEST(audits)
 }
 END_TEST
 
-/* ---- manifests
- * ----------------------------------------------------------------------------------------- */
+/* ---- manifests -------------------------------------- */
 
 START_TEST(added_and_started)
 {
@@ -1312,6 +1335,7 @@ int main(void)
 		listens,
 		grants,
 		wires_and_top,
+		words,
 		subscribes,
 		logs,
 		log_that_is_no_text,
