@@ -221,7 +221,8 @@ static int add_channels(struct machine *m)
 	if (!window)
 		window = WINDOW_BYTES;
 	g->window_bytes = (window + WINDOW_UNIT - 1) / WINDOW_UNIT * WINDOW_UNIT;
-	g->number = m->number;
+	/* Each start is somebody new: the bells of the last one's neighbours go by this number. */
+	g->number = m->number = m->session->next_number++;
 	g->flags |= EXO_VMM_VSOCK | EXO_VMM_CHANNELS_OK;
 	return listen_for_sessions(m);
 }
