@@ -3,8 +3,10 @@
 # options; the doctor; an installed tree works by itself.
 . "$(dirname "$0")/../lib.sh"
 
+commands='run test doctor script check session start add remove ps top stop kill pause resume wait log
+wires grant revoke audit connect listen'
 cd "$TMP" || exit 1
-tap_plan 22
+tap_plan 89
 
 run "$EXO" --version
 like "version" "$status $out" '^0 exo [0-9]+\.[0-9]+\.[0-9]+$'
@@ -14,10 +16,11 @@ run "$EXO" frobnicate
 like "an unknown command" "$status $err" '^125 exo: no command named frobnicate; try exo help'
 run "$EXO" help frobnicate
 is "help of an unknown command" "$status-$out" "125-"
-for command in run test doctor; do
+export EXO_SESSION=/nonexistent # no session is asked or started
+for command in $commands; do
 	run "$EXO" help $command
 	text=$out
-	like "exo help $command" "$status $out" "^0 Usage: exo $command "
+	like "exo help $command" "$status $out" "^0 Usage: exo $command( |$)"
 	run "$EXO" $command --help
 	is "exo $command --help is the same" "$out" "$text"
 	# Long options as the help names them.
@@ -31,7 +34,7 @@ for command in run test doctor; do
 		done
 		grep -q -- "-l ${option#--}" "$TOP/shell/completion/exo.fish" || missing+=" fish:$option"
 		# The parser knows it: it complains of a value, or not at all, but not of the option.
-		timeout 5 "$EXO" $command "$option" 2>&1 </dev/null | grep -q "unknown option" &&
+		timeout 5 "$EXO" $command "$option" 2>&1 </dev/null | grep -qE "unknown option|takes no arguments" &&
 			missing+=" parser:$option"
 	done
 	is "manual, completion and parser know the options of $command" "$missing" ""
@@ -46,8 +49,12 @@ else
 	skip "manual pages format without warnings" "no man here"
 fi
 COMP=$(bash -c ". '$TOP/shell/completion/exo.bash'; COMP_WORDS=(exo run --js); COMP_CWORD=2; _exo
-	echo \"\${COMPREPLY[@]}\"; COMP_WORDS=(exo d); COMP_CWORD=1; _exo; echo \"\${COMPREPLY[@]}\"")
-is "bash completion" "$COMP" "$(printf -- '--json-status\ndoctor')"
+	echo \"\${COMPREPLY[@]}\"; COMP_WORDS=(exo d); COMP_CWORD=1; _exo; echo \"\${COMPREPLY[@]}\"
+	exo() { echo '{\"guests\":[{\"name\":\"web\",\"provides\":[\"www\",\"log\"]}]}'; }
+	COMP_WORDS=(exo stop w); COMP_CWORD=2; _exo; echo \"\${COMPREPLY[@]}\"
+	COMP_WORDS=(exo connect ''); COMP_CWORD=2; _exo; echo \"\${COMPREPLY[@]}\"")
+is "bash completion, names of guests and services too" "$COMP" \
+	"$(printf -- '--json-status\ndoctor\nweb\nwww log')"
 
 run "$EXO" doctor --json
 python3 -c 'import json, sys; d = json.load(open(sys.argv[1])); print(d["works"], len(d["checks"]) > 8)' \
