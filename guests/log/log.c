@@ -197,7 +197,7 @@ static void run(void)
 
 int main(int argc, char **argv)
 {
-	static const char *const names[2] = {"logs", "log"}; /* ready when the last one is */
+	static const char *const names[2] = {"log", "logs"};
 
 	logger.room = argc > 1 ? strtoul(argv[1], NULL, 10) : 1000;
 	logger.entry = logger.room ? calloc(logger.room, sizeof(*logger.entry)) : NULL;
@@ -206,8 +206,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	for (unsigned i = 0; i < 2; i++) {
-		logger.listen_fd[!i] = exo_serve(names[i], SOCK_STREAM | SOCK_NONBLOCK);
-		if (logger.listen_fd[!i] < 0) {
+		logger.listen_fd[i] = exo_serve(names[i], SOCK_STREAM | SOCK_NONBLOCK);
+		if (logger.listen_fd[i] < 0) {
 			fprintf(stderr,
 				"log: service %s: %s; start it in a session, with its manifest\n",
 				names[i], strerror(errno));

@@ -100,7 +100,8 @@ enum exo_cap_op {
 	EXO_CAP_REVOKE,   /* port: revokes all that was delegated from this slot */
 	EXO_CAP_PROVIDE,  /* name: a service its manifest names; answer: local_port, the port to
 			     listen on, and its type in flags (EXO_CAP_SEQPACKET). Then again with
-			     both: it is served there now. -EACCES: not in the manifest */
+			     both: it is served there now, and who serves all that the manifest
+			     says is ready. -EACCES: not in the manifest */
 	EXO_CAP_READY,    /* as exo_ready() */
 	EXO_CAP_ALIVE,    /* heartbeat, where the manifest has a watchdog */
 	EXO_CAP_MEM_CREATE,  /* bytes; answer: mem, offset in the shared memory region, mapped

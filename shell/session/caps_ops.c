@@ -209,6 +209,19 @@ static int take(struct machine *m, struct exo_cap_msg *msg)
 /* ---- services ----------------------------------------------------------------------------------
  */
 
+/* Are all the services of its manifest served? */
+static bool serves_all(const struct machine *m)
+{
+	struct policy_service_info info;
+
+	for (unsigned i = 0; i < m->manifest->nprovides; i++) {
+		if (policy_service_info(m->session->policy, m->manifest->provides[i].name, &info) ||
+		    !info.ready)
+			return false;
+	}
+	return true;
+}
+
 /* Without local_port: what the manifest says about it. With: it is served there now. */
 static int provide(struct machine *m, struct exo_cap_msg *msg)
 {
@@ -233,9 +246,12 @@ static int provide(struct machine *m, struct exo_cap_msg *msg)
 				 request.flags & EXO_CAP_SEQPACKET);
 	if (!err)
 		err = policy_set_ready(p, request.name, true);
-	if (!err)
-		wire_service_changed(m->session, request.name);
-	return err;
+	if (err)
+		return err;
+	wire_service_changed(m->session, request.name);
+	if (serves_all(m))
+		lifecycle_ready(m);
+	return 0;
 }
 
 int caps_obey(struct conversation *c, struct exo_cap_msg *msg)

@@ -28,7 +28,10 @@ extern "C" {
 int64_t exo_slot(const char *service);
 /* A socket connected to it. type: SOCK_STREAM or SOCK_SEQPACKET, | SOCK_CLOEXEC, SOCK_NONBLOCK. */
 int exo_connect(const char *service, int type);
-/* A listening socket for a service that the manifest says is provided; also says ready. */
+/*
+ * A listening socket for a service that the manifest says is provided. The program is
+ * ready when it serves all of them.
+ */
 int exo_serve(const char *service, int type);
 
 struct exo_slot_info {

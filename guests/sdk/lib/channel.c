@@ -174,7 +174,7 @@ static int listen_on(uint32_t port, int type)
 
 int exo_serve(const char *service, int type)
 {
-	struct exo_cap_msg msg = {.op = EXO_CAP_PROVIDE}, ready = {.op = EXO_CAP_READY};
+	struct exo_cap_msg msg = {.op = EXO_CAP_PROVIDE};
 	bool packets = (type & ~TYPE_FLAGS) == SOCK_SEQPACKET;
 	uint32_t port;
 	int fd, err;
@@ -192,7 +192,7 @@ int exo_serve(const char *service, int type)
 	msg = (struct exo_cap_msg){.op = EXO_CAP_PROVIDE,
 				   .local_port = port,
 				   .flags = packets ? EXO_CAP_SEQPACKET : 0};
-	if (set_name(&msg, service) == 0 && channel_ask(&msg) == 0 && channel_ask(&ready) == 0)
+	if (set_name(&msg, service) == 0 && channel_ask(&msg) == 0)
 		return fd;
 	err = errno;
 	close(fd);
