@@ -73,7 +73,7 @@ int manifest_split(struct parse *p, const char *value, char **word, unsigned mos
 		if (!*value || p->err)
 			break;
 		if (n == most) {
-			parse_fail(p, "more than %u words; take some out", most);
+			parse_fail(p, "too many words; take some out");
 			break;
 		}
 		out = manifest_strdup(p, value, strlen(value));
@@ -85,8 +85,10 @@ int manifest_split(struct parse *p, const char *value, char **word, unsigned mos
 	}
 	if (!p->err)
 		return (int)n;
-	while (n)
+	while (n) {
 		free(word[--n]);
+		word[n] = NULL;
+	}
 	return -1;
 }
 
