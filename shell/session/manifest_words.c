@@ -113,7 +113,9 @@ static void say_channels(const struct speech *to, const struct manifest *m)
 		const struct manifest_uses *u = &m->uses[i];
 
 		manifest_limit_words(&u->limits, limits);
-		snprintf(port, sizeof(port), u->port ? ", also as port %u" : "", u->port);
+		port[0] = '\0';
+		if (u->port)
+			snprintf(port, sizeof(port), ", also as port %u", u->port);
 		say(to, "It may connect to %s%s%s%s.", u->name, port,
 		    u->rights & EXO_CAP_GRANT ? ", and hand that on" : "", limits);
 		if (u->required)
