@@ -139,7 +139,7 @@ static int channel_conn(struct vsock *v, const struct exo_vmm_channel *m, struct
 	if (!m->request)
 		return offer(v, m->port, m->type, m->conn, out);
 	c = conn_by_id(v, m->request);
-	if (!c || c->state != CONN_ASKED)
+	if (!c || c->state != CONN_ASKED || !v->dev.running)
 		return -ESRCH;
 	if (c->type != m->type || channel_find(v, m->conn)) {
 		conn_reset(v, c, EXO_REASON_TYPE);

@@ -1,17 +1,22 @@
 /*
- * Fuzzes vsock: connections both ways, hosts that are slow, go away or refuse.
+ * Fuzzes vsock: connections both ways, with sockets and with rings, direct and
+ * switched; other ends that are slow, go away, refuse or write nonsense into the ring.
  * Beyond the harness's oracles: what waits for the hosts stays within the
- * windows given out, and whatever happened, the device comes to rest.
+ * windows given out; the owner hears of each numbered connection what it should, once;
+ * whatever happened, the device comes to rest, and at its end leaves nothing.
  */
 #include "harness.h"
+#include "peer.h"
 #include "vsock.h"
 
-#include <exo/vmm.h>
-
+#include <fcntl.h>
 #include <linux/virtio_vsock.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 enum { RX, TX };
@@ -19,6 +24,9 @@ enum { RX, TX };
 #define PEERS 12
 #define HEADER sizeof(struct virtio_vsock_hdr)
 #define EPHEMERAL 0x60000000u
+#define FARS 6
+#define RING 4096u
+#define NUMBERS 4096 /* more than one input can use */
 #define PENDING_MAX \
 	(VSOCK_BUFFERS_LARGE * VSOCK_BUFFER_LARGE + VSOCK_CONNS_MAX * VSOCK_BUFFER_SMALL)
 #define REST_MAX 5000
@@ -34,6 +42,19 @@ static struct {
 } known[KNOWN];
 static unsigned nknown, opened, asked;
 
+/* The other ends of rings, the latest ones. */
+static struct far {
+	struct peer peer;
+	uint8_t *base; /* NULL: none */
+	uint32_t number;
+} far[FARS];
+static unsigned nfars;
+static uint32_t numbers; /* given out */
+static int vmm_bell;
+
+/* What the owner knows of a numbered connection. */
+static enum { UNKNOWN, OFFERED, ACCEPTED, OVER } fate[NUMBERS];
+
 static void know(uint32_t guest_port, uint32_t host_port, uint16_t type, bool accept)
 {
 	known[nknown % KNOWN].guest_port = guest_port;
@@ -47,8 +68,11 @@ static struct vdev *create(struct fuzz *f)
 	for (unsigned i = 0; i < PEERS; i++)
 		peer[i] = -1;
 	nknown = opened = asked = 0;
-	struct vsock_resources res = {.guest_cid = VSOCK_GUEST_CID, .vmm_bell_fd = -1};
+	struct vsock_resources res = {.guest_cid = VSOCK_GUEST_CID, .direct = true};
 
+	vmm_bell = res.vmm_bell_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	numbers = nfars = 0;
+	memset(fate, 0, sizeof(fate));
 	return vsock_create(&f->d.mem, &f->d.host, &res);
 }
 
@@ -69,6 +93,72 @@ static int host_socket(struct fuzz *f, uint16_t type)
 	return fd[0];
 }
 
+static void forget_far(struct far *p)
+{
+	if (!p->base)
+		return;
+	peer_close(&p->peer);
+	munmap(p->base, exo_ring_total(RING));
+	p->base = NULL;
+}
+
+/* A ring whose other end is ours: the connection's message, and the ring's memory. */
+static int make_ring(struct exo_vmm_channel *m)
+{
+	struct far *p = &far[nfars++ % FARS];
+	int fd = memfd_create("ring", MFD_CLOEXEC);
+
+	forget_far(p);
+	if (fd < 0 || ftruncate(fd, (off_t)exo_ring_total(RING)))
+		abort();
+	p->base = mmap(NULL, exo_ring_total(RING), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p->base == MAP_FAILED)
+		abort();
+	p->number = m->conn = numbers % (NUMBERS - 1) + 1;
+	numbers++;
+	m->ring_bytes = RING;
+	m->peer = p->number % 3;
+	peer_init(&p->peer);
+	peer_set_ring(&p->peer, p->base, RING, !m->side, dup(vmm_bell), m->type == 2);
+	fate[m->conn] = OFFERED;
+	return fd;
+}
+
+/* The guest's request is answered with a ring. */
+static void answer_ring(struct fuzz *f, const struct exo_vmm_vsock *ask)
+{
+	struct exo_vmm_channel m = {
+		.request = ask->id,
+		.type = ask->type,
+		.flags = ask->guest_port & 2 ? EXO_CHANNEL_DIRECT : 0,
+		.max_rate = ask->guest_port & 12 ? 0 : 1000000,
+	};
+	int fd = make_ring(&m);
+
+	if (vsock_channel(f->d.dev, &m, fd, dup(vmm_bell)) == 0)
+		fate[m.conn] = ACCEPTED;
+}
+
+/* Each offer is accepted or refused, each that is accepted is closed; once. */
+static void hear(const struct exo_vmm_channel_state *m)
+{
+	fuzz_check(m->conn && m->conn < NUMBERS && m->reason < EXO_REASONS, "event's fields");
+	switch (m->state) {
+	case EXO_CHANNEL_ACCEPTED:
+		fuzz_check(fate[m->conn] == OFFERED, "accepted what was not offered");
+		fate[m->conn] = ACCEPTED;
+		break;
+	case EXO_CHANNEL_REFUSED:
+		fuzz_check(fate[m->conn] == OFFERED, "refused what was not offered");
+		fate[m->conn] = OVER;
+		break;
+	default:
+		fuzz_check(m->state == EXO_CHANNEL_CLOSED && fate[m->conn] != OVER,
+			   "closed what was over");
+		fate[m->conn] = OVER;
+	}
+}
+
 /* The owner answers what the guest asked. */
 static void answer(struct fuzz *f)
 {
@@ -77,14 +167,26 @@ static void answer(struct fuzz *f)
 
 	if (!drv_take_event(&f->d, &e))
 		return;
-	fuzz_check(e.len == sizeof(msg), "event's size");
 	memcpy(&msg, e.bytes, sizeof(msg));
+	if (msg.h.type == EXO_VMM_CHANNEL_STATE) {
+		struct exo_vmm_channel_state state;
+
+		fuzz_check(e.len == sizeof(state), "event's size");
+		memcpy(&state, e.bytes, sizeof(state));
+		hear(&state);
+		return;
+	}
+	fuzz_check(e.len == sizeof(msg), "event's size");
 	fuzz_check(msg.h.type == EXO_VMM_VSOCK_REQUEST && (msg.type == 1 || msg.type == 2),
 		   "event's type");
 	if (fuzz_rare(f))
 		msg.id ^= fuzz_u16(f);
 	if (fuzz_rare(f))
 		msg.status = -111;
+	if (!msg.status && msg.guest_port & 1) {
+		answer_ring(f, &msg);
+		return;
+	}
 	vsock_reply(f->d.dev, &msg, msg.status ? -1 : host_socket(f, (uint16_t)msg.type));
 }
 
@@ -100,6 +202,64 @@ static void host_connects(struct fuzz *f, uint8_t how)
 		close(fd);
 	else
 		know(how >> 1 & 3, EPHEMERAL + opened++, type, true);
+}
+
+static void offer_ring(struct fuzz *f, uint8_t how)
+{
+	struct exo_vmm_channel m = {
+		.port = how >> 1 & 3,
+		.type = (how & 1) + 1,
+		.side = 1,
+		.flags = how & 8 ? EXO_CHANNEL_DIRECT : 0,
+		.max_rate = how & 0x70 ? 0 : 100000,
+	};
+	int fd = make_ring(&m);
+
+	if (vsock_channel(f->d.dev, &m, fd, dup(vmm_bell)) == 0)
+		know(m.port, EXO_CONN_PORT(m.conn), (uint16_t)m.type, true);
+}
+
+/* A ring's other end does something, or the owner with the connection. */
+static void far_acts(struct fuzz *f, uint8_t what, uint8_t how)
+{
+	static const enum exo_reason reason[] = {EXO_REASON_CLOSED, EXO_REASON_DIED,
+						 EXO_REASON_REVOKED, EXO_REASON_EXPIRED};
+	static uint8_t buf[RING];
+	struct far *p = &far[how % FARS];
+	struct iovec iov = {.iov_base = buf, .iov_len = sizeof(buf)};
+	struct exo_vmm_channel_info info[4];
+	uint64_t value;
+	unsigned flags;
+	bool last;
+
+	if (!p->base)
+		return;
+	switch (what & 7) {
+	case 0:
+	case 1:
+	case 2:
+		(void)peer_send(&p->peer, &iov, 1, how & 0x40 ? how * 16 : how >> 3, how >> 7);
+		break;
+	case 3:
+		(void)peer_recv(&p->peer, &iov, 1, how * 16u, &last, &flags);
+		(void)peer_sleep(&p->peer);
+		break;
+	case 4:
+		peer_shutdown(&p->peer, how & 0x20, how & 0x40);
+		break;
+	case 5:
+		vsock_close_conn(f->d.dev, p->number, reason[how >> 4 & 3]);
+		break;
+	case 6:
+		fuzz_check(vsock_list_channels(f->d.dev, how >> 4, info, 4) <= 4, "list");
+		break;
+	case 7:
+		value = how & 0x80 ? fuzz_u64(f) : fuzz_u16(f);
+		memcpy(p->base + (how & 0x40 ? fuzz_u8(f) / 8 * 8 : 4096 + fuzz_u16(f) % 8184),
+		       &value, sizeof(value));
+		peer_shutdown(&p->peer, how & 0x10, false); /* sometimes with a ring */
+		break;
+	}
 }
 
 /* A packet of a connection that the target knows of. */
@@ -178,9 +338,13 @@ static void event(struct fuzz *f)
 		answer(f);
 	switch (what & 7) {
 	case 0:
-	case 1:
-	case 2:
 		host_connects(f, how);
+		break;
+	case 1:
+		offer_ring(f, how);
+		break;
+	case 2:
+		far_acts(f, what >> 3, how);
 		break;
 	case 3:
 	case 4:
@@ -217,6 +381,8 @@ static void come_to_rest(struct fuzz *f)
 static void settle(struct fuzz *f)
 {
 	static char buf[65536];
+	unsigned flags;
+	bool last;
 
 	if (!f->d.dev->running)
 		return;
@@ -225,6 +391,13 @@ static void settle(struct fuzz *f)
 		for (unsigned i = 0; i < PEERS; i++) {
 			if (peer[i] >= 0 && read(peer[i], buf, sizeof(buf)) < 0)
 				continue;
+		}
+		for (unsigned i = 0; i < FARS; i++) {
+			struct iovec iov = {.iov_base = buf, .iov_len = sizeof(buf)};
+
+			if (far[i].base &&
+			    peer_recv(&far[i].peer, &iov, 1, sizeof(buf), &last, &flags) < 0)
+				(void)peer_sleep(&far[i].peer);
 		}
 		drv_pump(&f->d, 0);
 	}
@@ -238,6 +411,9 @@ static void cleanup(struct fuzz *f)
 	static char buf[65536];
 	ssize_t n;
 
+	for (unsigned i = 0; i < FARS; i++)
+		forget_far(&far[i]);
+	close(vmm_bell);
 	for (unsigned i = 0; i < PEERS; i++) {
 		if (peer[i] < 0)
 			continue;

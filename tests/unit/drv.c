@@ -328,6 +328,7 @@ void drv_init(struct drv *d)
 void drv_detach(struct drv *d)
 {
 	vdev_destroy(d->dev);
+	assert(!d->nmaps && !drv_bells(d)); /* a device leaves nothing */
 	forget(d);
 }
 

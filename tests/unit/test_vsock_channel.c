@@ -398,6 +398,29 @@ START_TEST(test_late_answers)
 }
 END_TEST
 
+/* The device failed meanwhile: nobody is there to get it. */
+START_TEST(test_answer_after_failure)
+{
+	struct exo_vmm_channel m;
+	int fd;
+
+	chan_rig_init(&c, true, true);
+	vsock_rig_send(&c.v, STREAM, VIRTIO_VSOCK_OP_REQUEST, 0, NULL, 0);
+	fd = chan_rig_ring(&c, RING, false, STREAM);
+	m = chan_rig_offer(&c);
+	m.request = vsock_rig_asked(&c.v);
+	drv_offer(&c.v.d, 1, 0xffff);
+	drv_kick(&c.v.d, 1);
+	ck_assert(drv_needs_reset(&c.v.d));
+	ck_assert_int_eq(vsock_channel(c.v.d.dev, &m, fd, dup(c.far_bell)), -ESRCH);
+	chan_rig_state(&c, EXO_CHANNEL_REFUSED, EXO_REASON_CLOSED);
+	vdev_set_status(c.v.d.dev, 0);
+	chan_rig_no_event(&c);
+	check_gone();
+	chan_rig_finish(&c);
+}
+END_TEST
+
 START_TEST(test_bad_messages)
 {
 	static const uint32_t bytes[] = {RING, RING, 0, 2048, 12288, 1u << 25, 4096, RING};
@@ -570,6 +593,7 @@ int main(void)
 	tcase_add_test(tc, test_offer_before_driver);
 	tcase_add_test(tc, test_h16_reset);
 	tcase_add_test(tc, test_late_answers);
+	tcase_add_test(tc, test_answer_after_failure);
 	tcase_add_test(tc, test_bad_messages);
 	tcase_add_test(tc, test_h21_full);
 	tcase_add_test(tc, test_socket_opened);
