@@ -166,7 +166,8 @@ static int take_key(void *opaque, const char *section, const char *name, const c
 				parse_fail(p, "%s again, it is in line %u already; keep one", name,
 					   *seen);
 			*seen = p->line;
-			k->set(p, k, value);
+			if (!p->err)
+				k->set(p, k, value);
 			return !p->err;
 		}
 		parse_fail(p, "unknown key %.60s in [%s]; docs/manifest.md lists them", name,

@@ -156,6 +156,7 @@ static const char *const errors[][2] = {
 	{"[program]\nmemry = 1M\n", "2: unknown key memry in [program]"},
 	{"[device]\nmemory = 1M\n", "2: unknown key memory in [device]"},
 	{"[program]\nname = a\n#\nname = b\n", "4: name again, it is in line 2 already"},
+	{"[program]\nfile = a\nfile = b\n", "3: file again, it is in line 2 already"},
 	{"[program]\n[program]\nname = a\x01\n", "3: a control character (0x1)"},
 	{"[program]\nname = \xff\n", "2: not UTF-8"},
 	{"[program]\nname = \xc3\xa9\n", "2: \xc3\xa9 is no name of a guest"},
