@@ -165,10 +165,19 @@ static void end_as(struct machine *m, enum machine_state state, uint64_t now)
 	tell_services(m, false);
 }
 
+/* A program can be over before its VMM found the time to say that it has begun. */
+static bool has_run(const struct machine *m)
+{
+	return m->state == MACHINE_STARTING && m->end.reason && m->end.reason != EXO_END_CONFIG &&
+	       m->end.reason != EXO_END_HOST && m->end.reason != EXO_END_KILLED;
+}
+
 void lifecycle_ended(struct machine *m)
 {
 	uint64_t now = clock_now_ns();
 
+	if (has_run(m))
+		lifecycle_started(m);
 	end_as(m, decide(m, now), now);
 }
 

@@ -279,7 +279,7 @@ static int equip(struct machine *m, char why[512])
 		return fail(why, err, "guest");
 	err = add_mounts(m, why);
 	if (err)
-		return err;
+		return err == -ENOENT ? -EINVAL : err; /* the program is there */
 	err = add_slots(m);
 	return err ? fail(why, err, "environment") : 0;
 }

@@ -199,7 +199,7 @@ static bool look_ready(struct request *r)
 {
 	const struct machine *m = r->machine;
 
-	if (m->state == MACHINE_READY) {
+	if (m->state == MACHINE_READY || (has_ended(m) && m->ready_ns)) {
 		request_ok(r, state_fields(m));
 		return true;
 	}

@@ -838,9 +838,15 @@ START_TEST(wait_ready)
 	expect("{\"id\":3,\"ok\":true,\"state\":\"ready\"}");
 	fake_end(m, EXO_END_EXIT, 3);
 	ask("{\"id\":4,\"op\":\"wait\",\"guest\":\"a\",\"for\":\"ready\"}");
+	expect("{\"id\":4,\"ok\":true,\"state\":\"ended\",\"reason\":\"exit\",\"status\":3,"
+	       "\"exit_code\":3,\"detail\":\"\"}"); /* it was */
+	ask("{\"id\":0,\"op\":\"start\",\"program\":\"/p\",\"name\":\"a\"}");
+	json_decref(next_line());
+	fake_end(session_find(&fake.s, "a"), EXO_END_CONFIG, 0);
+	ask("{\"id\":4,\"op\":\"wait\",\"guest\":\"a\",\"for\":\"ready\"}");
 	expect("{\"id\":4,\"ok\":false,\"error\":{\"code\":\"ended\",\"message\":"
-	       "\"it ended before it was ready\",\"state\":\"ended\",\"reason\":\"exit\","
-	       "\"status\":3,\"exit_code\":3,\"detail\":\"\"}}");
+	       "\"it ended before it was ready\",\"state\":\"ended\",\"reason\":\"config\","
+	       "\"status\":0,\"exit_code\":128,\"detail\":\"\"}}");
 	ask("{\"id\":5,\"op\":\"wait\",\"guest\":\"a\",\"for\":\"ready\",\"timeout_ms\":0}");
 	expect_error("ended", "before it was ready");
 }

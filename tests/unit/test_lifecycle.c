@@ -127,6 +127,21 @@ START_TEST(ready_without_manifest)
 }
 END_TEST
 
+/* Its VMM had no time to say that it started. */
+START_TEST(over_at_once)
+{
+	struct machine *m = add(make("job"));
+
+	ck_assert_int_eq(start(m), 0);
+	fake_end(m, EXO_END_EXIT, 0);
+	ck_assert_uint_ne(m->ready_ns, 0);
+	ck_state(m, "ended");
+	ck_assert_int_eq(start(m), 0);
+	fake_end(m, EXO_END_CONFIG, 0); /* this one never ran */
+	ck_assert_uint_eq(m->ready_ns, 0);
+}
+END_TEST
+
 START_TEST(not_ready_in_time)
 {
 	struct machine *m = started(provides(make("slow"), "slow"));
@@ -675,6 +690,7 @@ int main(void)
 		ready_when_it_says_so,
 		ready_at_start,
 		ready_without_manifest,
+		over_at_once,
 		not_ready_in_time,
 		idle_has_no_deadlines,
 		restart_policies,
