@@ -329,6 +329,7 @@ static void adopt_guest(struct session *s, const json_t *grants, const json_t *g
 	if (runs) {
 		m->pid = (pid_t)number(guest, "pid");
 		m->adopted = true;
+		m->said_ready = json_is_true(json_object_get(guest, "ready"));
 		snprintf(m->label, sizeof(m->label), "%s", string(guest, "label"));
 		err = err ? err : adopt_slots(m, grants, guest);
 	}

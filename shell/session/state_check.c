@@ -77,13 +77,14 @@ static bool is_guest(const json_t *g)
 	const json_t *options = json_object_get(g, "options");
 	const char *label = json_string_value(json_object_get(g, "label"));
 
-	return json_object_size(g) == 11 && has_name(g, "name") &&
+	return json_object_size(g) == 12 && has_name(g, "name") &&
 	       has_number(g, "number", 1, INT64_MAX) && label && strlen(label) < POLICY_LABEL_MAX &&
 	       is_path_or_null(json_object_get(g, "manifest")) &&
 	       is_path_or_null(json_object_get(g, "program")) &&
 	       are_strings(json_object_get(g, "args")) &&
 	       (json_is_null(options) || json_is_object(options)) &&
-	       json_is_boolean(json_object_get(g, "added")) && has_number(g, "pid", 0, INT32_MAX) &&
+	       json_is_boolean(json_object_get(g, "added")) &&
+	       json_is_boolean(json_object_get(g, "ready")) && has_number(g, "pid", 0, INT32_MAX) &&
 	       has_number(g, "restarts", 0, UINT32_MAX) &&
 	       are_generations(json_object_get(g, "generations"));
 }

@@ -109,12 +109,12 @@ static json_t *encode_generations(const struct session *s, const struct machine 
 
 static json_t *encode_guest(const struct session *s, const struct machine *m)
 {
-	return json_pack("{s:s s:I s:s s:s? s:s? s:o s:O? s:b s:I s:I s:o}", "name", m->name,
+	return json_pack("{s:s s:I s:s s:s? s:s? s:o s:O? s:b s:b s:I s:I s:o}", "name", m->name,
 			 "number", whole(m->number), "label", m->label, "manifest",
 			 m->manifest ? m->manifest->path : NULL, "program", m->program, "args",
-			 encode_args(m), "options", m->options, "added", m->added, "pid",
-			 (json_int_t)m->pid, "restarts", (json_int_t)m->restarts, "generations",
-			 encode_generations(s, m));
+			 encode_args(m), "options", m->options, "added", m->added, "ready",
+			 m->said_ready, "pid", (json_int_t)m->pid, "restarts",
+			 (json_int_t)m->restarts, "generations", encode_generations(s, m));
 }
 
 /* Those that run, and those that could be started by a connect. */
