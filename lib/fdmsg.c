@@ -73,13 +73,18 @@ ssize_t fdmsg_recv(int sock, void *buf, size_t cap, int *fds, unsigned max, unsi
 		.msg_control = control.bytes,
 		.msg_controllen = sizeof(control.bytes),
 	};
-	bool surplus = false;
+	bool surplus = false, reset = false;
 	ssize_t n;
 
 	*nfds = 0;
 	do {
 		n = recvmsg(sock, &mh, MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
+		/*
+		 * The other side has gone without reading all that we sent. The kernel
+		 * says so first, and once; its last packets come after that.
+		 */
+		reset = n < 0 && errno == ECONNRESET && !reset;
+	} while (reset || (n < 0 && errno == EINTR));
 	if (n < 0)
 		return -errno;
 	*nfds = take_fds(&mh, fds, max, &surplus);

@@ -117,6 +117,18 @@ static int make_ring(uint32_t ring_bytes)
 
 /* ---- a request -------------------------------------------------------------------------- */
 
+/* How long a request waits for the provider of a service. */
+static uint64_t patience(struct session *s, const char *service)
+{
+	struct policy_service_info info;
+	const struct machine *m = NULL;
+
+	if (!policy_service_info(s->policy, service, &info) && info.provider)
+		m = session_find(s, info.provider);
+	return m && m->manifest && m->manifest->start_timeout_ns ? m->manifest->start_timeout_ns
+								 : WIRE_START_NS;
+}
+
 /* Between two guests: the acceptor is offered it. */
 static enum exo_reason offer(struct session *s, const struct wire_ask *a,
 			     const struct policy_conn_info *c, struct machine *acceptor)
@@ -133,6 +145,7 @@ static enum exo_reason offer(struct session *s, const struct wire_ask *a,
 	w->ring_bytes = (uint32_t)c->buffer_bytes;
 	w->max_rate = c->max_rate;
 	w->direct[WIRE_OPENER] = a->direct && !c->max_rate;
+	w->give_up_ns = a->deadline_ns ? a->deadline_ns : clock_now_ns() + patience(s, c->service);
 	w->ring_fd = make_ring(w->ring_bytes);
 	if (w->ring_fd < 0) {
 		wire_remove(s, w, EXO_REASON_BUDGET);
@@ -154,18 +167,6 @@ static enum exo_reason connect_to(struct session *s, const struct wire_ask *a,
 	if (!acceptor || !machine_runs(acceptor))
 		return EXO_REASON_NOT_READY;
 	return a->m ? offer(s, a, c, acceptor) : wire_from_host(s, a, c, acceptor);
-}
-
-/* How long a request waits for the provider of a service. */
-static uint64_t patience(struct session *s, const char *service)
-{
-	struct policy_service_info info;
-	const struct machine *m = NULL;
-
-	if (!policy_service_info(s->policy, service, &info) && info.provider)
-		m = session_find(s, info.provider);
-	return m && m->manifest && m->manifest->start_timeout_ns ? m->manifest->start_timeout_ns
-								 : WIRE_START_NS;
 }
 
 /* True: it is settled, one way or the other. False: it waits for a->service. */
@@ -400,6 +401,37 @@ static void drop_asks(struct session *s, const struct machine *m)
 	}
 }
 
+/*
+ * The provider ended before it took what it was offered: the request waits for the
+ * next one, as if it had come a moment later. It is tried when the service changes,
+ * which the provider's end is.
+ */
+static void ask_again(struct session *s, struct wire *w)
+{
+	struct wires *all = s->wires;
+	struct wire_ask *a = malloc(sizeof(*a));
+	struct policy_conn_info c;
+
+	if (!a || !w->end[WIRE_OPENER] || policy_conn_info(s->policy, w->conn, &c)) {
+		free(a);
+		refuse_offered(s, w, EXO_REASON_NOT_READY);
+		return;
+	}
+	*a = (struct wire_ask){.next = all->asks,
+			       .m = w->end[WIRE_OPENER],
+			       .request = w->request,
+			       .port = c.slot_port,
+			       .guest_port = w->guest_port,
+			       .type = w->type,
+			       .direct = w->direct[WIRE_OPENER],
+			       .deadline_ns = w->give_up_ns};
+	snprintf(a->service, sizeof(a->service), "%s", c.service);
+	all->asks = a;
+	wire_remove(s, w, EXO_REASON_NOT_READY);
+	wire_ends_of(a->m)->pending++;
+	session_wake_at(s, a->deadline_ns);
+}
+
 void wire_machine_gone(struct machine *m, enum exo_reason reason)
 {
 	struct session *s = m->session;
@@ -414,7 +446,7 @@ void wire_machine_gone(struct machine *m, enum exo_reason reason)
 		unsigned side = wire_side_of(w, m);
 
 		if (w->state == WIRE_OFFERED && side == WIRE_ACCEPTOR) {
-			refuse_offered(s, w, EXO_REASON_NOT_READY);
+			ask_again(s, w);
 			continue;
 		}
 		if (w->end[!side] && !w->closed[!side] && !w->closed[side])

@@ -30,6 +30,7 @@ struct wire {
 	/* while it is offered */
 	struct wire *offered_next, *offered_prev;
 	uint64_t deadline_ns; /* also of HALF */
+	uint64_t give_up_ns;  /* of the request, should it have to be made anew */
 	uint32_t request, port, guest_port;
 	uint32_t type, ring_bytes;
 	uint64_t max_rate;

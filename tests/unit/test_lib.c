@@ -118,6 +118,23 @@ static void remove_other(void *opaque, int fd, uint32_t events)
 	loop_del(&loop, fd);
 }
 
+/* Closing a socket with packets unread is an error for the other end, but loses nothing. */
+START_TEST(last_words_arrive)
+{
+	int sock[2];
+	unsigned n;
+	char buf[8];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sock), 0);
+	ck_assert_int_eq(fdmsg_send(sock[1], "unread", 6, NULL, 0), 0);
+	ck_assert_int_eq(fdmsg_send(sock[0], "last", 4, NULL, 0), 0);
+	close(sock[0]);
+	ck_assert_int_eq(fdmsg_recv(sock[1], buf, sizeof(buf), NULL, 0, &n), 4);
+	ck_assert_int_eq(fdmsg_recv(sock[1], buf, sizeof(buf), NULL, 0, &n), 0);
+	close(sock[1]);
+}
+END_TEST
+
 START_TEST(events)
 {
 	calls = 0;
@@ -274,6 +291,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, packet_with_fds);
+	tcase_add_test(tc, last_words_arrive);
 	tcase_add_test(tc, packet_too_large);
 	tcase_add_test(tc, hang_up);
 	tcase_add_test(tc, events);
