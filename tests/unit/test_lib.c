@@ -121,17 +121,17 @@ static void remove_other(void *opaque, int fd, uint32_t events)
 /* Closing a socket with packets unread is an error for the other end, but loses nothing. */
 START_TEST(last_words_arrive)
 {
-	int sock[2];
+	int pair[2];
 	unsigned n;
 	char buf[8];
 
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sock), 0);
-	ck_assert_int_eq(fdmsg_send(sock[1], "unread", 6, NULL, 0), 0);
-	ck_assert_int_eq(fdmsg_send(sock[0], "last", 4, NULL, 0), 0);
-	close(sock[0]);
-	ck_assert_int_eq(fdmsg_recv(sock[1], buf, sizeof(buf), NULL, 0, &n), 4);
-	ck_assert_int_eq(fdmsg_recv(sock[1], buf, sizeof(buf), NULL, 0, &n), 0);
-	close(sock[1]);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	ck_assert_int_eq(fdmsg_send(pair[1], "unread", 6, NULL, 0), 0);
+	ck_assert_int_eq(fdmsg_send(pair[0], "last", 4, NULL, 0), 0);
+	close(pair[0]);
+	ck_assert_int_eq(fdmsg_recv(pair[1], buf, sizeof(buf), NULL, 0, &n), 4);
+	ck_assert_int_eq(fdmsg_recv(pair[1], buf, sizeof(buf), NULL, 0, &n), 0);
+	close(pair[1]);
 }
 END_TEST
 
