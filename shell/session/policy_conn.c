@@ -18,7 +18,7 @@ static struct conn **port_bucket(struct policy *p, uint32_t opener, uint32_t por
 	return &p->conns_by_port[policy_hash_ids(opener, port, to)];
 }
 
-struct conn *conn_find(const struct policy *p, uint32_t id)
+struct conn *policy_conn_of(const struct policy *p, uint32_t id)
 {
 	struct conn *c = p->conns_by_id[policy_hash_ids(id, 0, 0)];
 
@@ -167,7 +167,7 @@ static uint32_t conn_next_id(struct policy *p)
 	do {
 		if (!p->next_conn || p->next_conn > CONN_ID_MAX)
 			p->next_conn = 1;
-	} while (conn_find(p, p->next_conn++));
+	} while (policy_conn_of(p, p->next_conn++));
 	return p->next_conn - 1;
 }
 
@@ -273,7 +273,7 @@ int policy_conn_adopt(struct policy *p, const struct policy_conn_info *i)
 
 	if (!i->id || i->id > CONN_ID_MAX || i->buffer_bytes > EXO_RING_BYTES_MAX)
 		return -EINVAL;
-	if (conn_find(p, i->id))
+	if (policy_conn_of(p, i->id))
 		return -EEXIST;
 	if (!g || !opener || !acceptor)
 		return -ENOENT;
@@ -291,7 +291,7 @@ int policy_conn_adopt(struct policy *p, const struct policy_conn_info *i)
 
 void policy_conn_accept(struct policy *p, uint32_t conn)
 {
-	struct conn *c = conn_find(p, conn);
+	struct conn *c = policy_conn_of(p, conn);
 
 	if (!c || c->accepted || !c->grant)
 		return;
@@ -314,7 +314,7 @@ static void conn_leave_grant(struct conn *c)
 	c->grant = NULL;
 }
 
-void conn_close(struct policy *p, struct conn *c, enum exo_reason reason)
+void policy_conn_close(struct policy *p, struct conn *c, enum exo_reason reason)
 {
 	uint32_t id = c->id;
 
@@ -351,7 +351,7 @@ static void conn_free(struct policy *p, struct conn *c)
 
 void policy_conn_end(struct policy *p, uint32_t conn, enum exo_reason reason)
 {
-	struct conn *c = conn_find(p, conn);
+	struct conn *c = policy_conn_of(p, conn);
 	struct policy_event e = {.kind = POLICY_EVENT_CLOSE, .conn = conn, .reason = reason};
 
 	if (!c)
@@ -371,7 +371,7 @@ void policy_conn_end(struct policy *p, uint32_t conn, enum exo_reason reason)
 	policy_reap(p, false);
 }
 
-void conn_close_all(struct policy *p, struct subject *s, enum exo_reason reason)
+void policy_conn_close_all(struct policy *p, struct subject *s, enum exo_reason reason)
 {
 	struct conn *c;
 
@@ -380,7 +380,7 @@ void conn_close_all(struct policy *p, struct subject *s, enum exo_reason reason)
 		uint32_t id = c->id;
 
 		if (c->grant)
-			conn_close(p, c, reason);
+			policy_conn_close(p, c, reason);
 		policy_conn_end(p, id, reason);
 	}
 }
@@ -390,7 +390,7 @@ void conn_close_all(struct policy *p, struct subject *s, enum exo_reason reason)
 
 int policy_conn_info(const struct policy *p, uint32_t conn, struct policy_conn_info *info)
 {
-	const struct conn *c = conn_find(p, conn);
+	const struct conn *c = policy_conn_of(p, conn);
 
 	if (!c)
 		return -ENOENT;
@@ -407,13 +407,13 @@ uint32_t policy_conn_find(const struct policy *p, uint32_t subject, uint32_t loc
 		return c->id;
 	if (peer_port < EXO_CONN_PORT(0) || peer_port > EXO_CONN_PORT(CONN_ID_MAX))
 		return 0;
-	c = conn_find(p, peer_port - EXO_CONN_PORT(0));
+	c = policy_conn_of(p, peer_port - EXO_CONN_PORT(0));
 	return c && c->acceptor->id == subject && c->port == local_port ? c->id : 0;
 }
 
 bool policy_conn_next(const struct policy *p, uint32_t after, struct policy_conn_info *info)
 {
-	const struct conn *last = after ? conn_find(p, after) : NULL;
+	const struct conn *last = after ? policy_conn_of(p, after) : NULL;
 	const struct link *l = last ? last->all.next : p->conns.next;
 
 	for (; l != &p->conns; l = l->next) {

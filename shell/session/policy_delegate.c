@@ -54,7 +54,7 @@ int policy_delegate(struct policy *p, uint32_t subject, uint32_t port, uint32_t 
 {
 	static const struct policy_limits none;
 	const struct subject *s = subject_find(p, subject);
-	struct conn *c = conn_find(p, conn);
+	struct conn *c = policy_conn_of(p, conn);
 	int from = end_of(c, subject), to = !from, err;
 	enum exo_reason reason;
 	struct grant *own = s ? slot_find(s, port, &reason) : NULL, *g;
@@ -94,7 +94,7 @@ int policy_delegate(struct policy *p, uint32_t subject, uint32_t port, uint32_t 
 int policy_take(struct policy *p, uint32_t subject, uint32_t conn, uint64_t now_ns,
 		struct policy_grant_info *slot)
 {
-	struct conn *c = conn_find(p, conn);
+	struct conn *c = policy_conn_of(p, conn);
 	int end = end_of(c, subject), err;
 	struct grant *g;
 

@@ -216,11 +216,11 @@ struct grant *slot_find(const struct subject *s, uint32_t port, enum exo_reason 
 
 /* ---- policy_conn.c ---------------------------------------------------------------------- */
 
-struct conn *conn_find(const struct policy *p, uint32_t id);
+struct conn *policy_conn_of(const struct policy *p, uint32_t id);
 /* Takes it from its grant, and has it closed. It may be gone afterwards. */
-void conn_close(struct policy *p, struct conn *c, enum exo_reason reason);
+void policy_conn_close(struct policy *p, struct conn *c, enum exo_reason reason);
 /* Ends all of a subject's. */
-void conn_close_all(struct policy *p, struct subject *s, enum exo_reason reason);
+void policy_conn_close_all(struct policy *p, struct subject *s, enum exo_reason reason);
 
 /* ---- policy_delegate.c -------------------------------------------------------------------- */
 
