@@ -29,6 +29,7 @@
 struct client {
 	int fd;
 	bool reads; /* connected to "logs" */
+	bool ended; /* it says nothing any more, which a reader need not */
 	struct exo_peer peer;
 	char line[LINE_MAX_BYTES];
 	unsigned length;
@@ -147,19 +148,28 @@ static void accept_client(bool reads)
 		logger.nclients++;
 }
 
+/* False: the reader has gone. */
+static bool serve_reader(struct client *c, short events)
+{
+	char byte;
+	ssize_t n = 1;
+
+	if (events & POLLIN)
+		n = recv(c->fd, &byte, 1, MSG_DONTWAIT);
+	c->ended |= n == 0;
+	return n >= 0 && !(events & (POLLHUP | POLLERR)) && give_lines(c);
+}
+
 static void serve_clients(const struct pollfd *fds)
 {
 	for (unsigned i = logger.nclients; i--;) {
 		struct client *c = &logger.client[i];
-		char byte;
 		bool stays = true;
 
-		if (!c->reads && fds[i].revents)
+		if (c->reads)
+			stays = serve_reader(c, fds[i].revents);
+		else if (fds[i].revents)
 			stays = take_lines(c);
-		else if (c->reads && fds[i].revents & (POLLIN | POLLHUP | POLLERR))
-			stays = recv(c->fd, &byte, 1, MSG_DONTWAIT) > 0;
-		if (stays && c->reads)
-			stays = give_lines(c);
 		if (stays)
 			continue;
 		close(c->fd);
@@ -178,7 +188,7 @@ static void run(void)
 		for (unsigned i = 0; i < n; i++) {
 			const struct client *c = &logger.client[i];
 
-			fds[i] = (struct pollfd){c->fd, POLLIN, 0};
+			fds[i] = (struct pollfd){c->fd, c->ended ? 0 : POLLIN, 0};
 			if (c->reads && has_more(c))
 				fds[i].events |= POLLOUT;
 		}
