@@ -350,7 +350,7 @@ void policy_remove_subject(struct policy *p, uint32_t subject, enum exo_reason r
 		if (p->provided[i]->provider == s->name)
 			p->provided[i]->ready = false;
 	}
-	conn_close_all(p, s, reason);
+	policy_conn_close_all(p, s, reason);
 	subject_end_grants(p, s);
 	s->name->subject = NULL;
 	name_put(p, s->name);

@@ -365,7 +365,7 @@ void grant_end(struct policy *p, struct grant *g, enum policy_event_kind kind,
 						   .reason = reason},
 			    g->service);
 	while ((c = grant_any_conn(g)))
-		conn_close(p, c, reason);
+		policy_conn_close(p, c, reason);
 	grant_unlink(p, g);
 	p->busy--;
 	policy_reap(p, false);

@@ -123,7 +123,7 @@ int policy_drop_slot(struct policy *p, uint32_t subject, uint32_t port)
 	slot_free(g);
 	policy_end_children(p, g);
 	while ((c = LIST_FIRST(&g->conns, struct conn, by_grant)))
-		conn_close(p, c, EXO_REASON_REVOKED);
+		policy_conn_close(p, c, EXO_REASON_REVOKED);
 	p->busy--;
 	policy_reap(p, false);
 	return 0;

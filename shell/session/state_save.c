@@ -67,6 +67,25 @@ json_t *state_grant(const struct policy_grant_info *g, uint64_t now_ns, uint64_t
 			 whole(g->uses), "refusals", whole(g->refusals));
 }
 
+/* A guest of an earlier session that has not been heard yet has its slots all the same. */
+static const struct machine *unheard(const struct machine *m)
+{
+	return m && m->pid > 0 && !m->subject && m->old_slot && m->old_generation ? m : NULL;
+}
+
+static void fill_old_port(const struct session *s, struct policy_grant_info *g)
+{
+	const struct machine *m = s->machines;
+
+	while (m && strcmp(m->name, g->grantee) != 0)
+		m = m->next;
+	m = unheard(m);
+	for (unsigned i = 0; m && i < m->nold_slots; i++) {
+		if (m->old_slot[i].grant == g->id)
+			g->port = m->old_slot[i].port;
+	}
+}
+
 static json_t *encode_grants(const struct session *s)
 {
 	uint64_t now_ns = clock_now_ns(), real_ms = state_real_ms();
@@ -74,6 +93,8 @@ static json_t *encode_grants(const struct session *s)
 	json_t *list = json_array();
 
 	while (list && policy_grant_next(s->policy, g.id, &g)) {
+		if (!g.port)
+			fill_old_port(s, &g);
 		if (json_array_append_new(list, state_grant(&g, now_ns, real_ms))) {
 			json_decref(list);
 			return NULL;
@@ -98,7 +119,9 @@ static json_t *encode_generations(const struct session *s, const struct machine 
 	unsigned n = EXO_SLOTS_MAX;
 	json_t *list = json_array();
 
-	if (!m->subject || policy_generations(s->policy, m->subject, generation))
+	if (unheard(m))
+		memcpy(generation, m->old_generation, sizeof(generation));
+	else if (!m->subject || policy_generations(s->policy, m->subject, generation))
 		return list;
 	while (n && !generation[n - 1])
 		n--;
