@@ -16,7 +16,8 @@ static int window(uint8_t **base, size_t *bytes)
 	long at = syscall(EXO_SYS_WINDOW, bytes);
 
 	if (at <= 0) {
-		errno = at < 0 && errno == ENETDOWN ? ENETDOWN : ENOTSUP;
+		/* 0: a guest of no session has none. */
+		errno = at == 0 || errno == ENETDOWN ? ENETDOWN : ENOTSUP;
 		return -1;
 	}
 	*base = (uint8_t *)at;

@@ -28,7 +28,7 @@ static long get_vsock_opt(struct vsock *s, int opt, void *val, unsigned *len)
 
 static long get_exo_opt(const struct vsock *s, int opt, void *val, unsigned *len)
 {
-	int v = opt == EXO_SO_REASON   ? s->reason
+	int v = opt == EXO_SO_REASON   ? (int)vsock_reason(s)
 		: opt == EXO_SO_DIRECT ? s->direct
 				       : (int)s->spin_ns;
 

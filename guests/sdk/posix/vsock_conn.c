@@ -405,6 +405,12 @@ void vsock_on_reset(void)
 	}
 }
 
+unsigned vsock_reason(const struct vsock *s)
+{
+	/* What is in the ring may be there before the packet that says the same. */
+	return s->reason || !direct_closed(s) ? s->reason : EXO_REASON_CLOSED;
+}
+
 /* ---- ends -------------------------------------------------------------- */
 
 static struct vsock *of_timer(struct timer *t)

@@ -92,6 +92,8 @@ uint32_t vsock_ring_word(const struct vsock *s);
 void vsock_connect_timer(struct vsock *s);
 void vsock_broken_timer(struct vsock *s, uint64_t ns);
 uint64_t vsock_deadline(uint64_t timeout_ns); /* 0: never */
+/* Why it ended: enum exo_reason. */
+unsigned vsock_reason(const struct vsock *s);
 /* The last descriptor is closed. */
 void vsock_close(struct vsock *s);
 
@@ -119,6 +121,8 @@ long direct_recv(struct vsock *s, const struct iovec *iov, int n, int flags, boo
 /* For poll: is there something; will there be nothing more; would a write not block. */
 bool direct_readable(struct vsock *s);
 bool direct_at_end(const struct vsock *s);
+/* Will the other end neither write nor read any more? */
+bool direct_closed(const struct vsock *s);
 bool direct_writable(struct vsock *s);
 /* Would a write, a read of that many bytes not wait? Spins for data, if that pays: is there any? */
 bool direct_has_room(const struct vsock *s, size_t bytes);

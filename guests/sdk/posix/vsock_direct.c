@@ -277,6 +277,11 @@ bool direct_at_end(const struct vsock *s)
 	return s->mapped && exo_ring_peer_fin(&s->shared);
 }
 
+bool direct_closed(const struct vsock *s)
+{
+	return direct_at_end(s) && exo_ring_peer_stop(&s->shared);
+}
+
 bool direct_writable(struct vsock *s)
 {
 	return out_ready(s, MAX(s->poll_need, 1u));
