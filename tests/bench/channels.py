@@ -226,15 +226,16 @@ def pairs(b, s, counts=(1, 10, 100)):
 
 def set_up(b, s):
     server(s, "door", "stream", "count=0 quiet echo")
-    took = {}
-    for count in (200, 1200):
-        start = time.monotonic()
-        run_client(s, f"knock{count}", "door", "stream", f"count={count} quiet ping 1 8")
-        took[count] = time.monotonic() - start
+    rows = []
+    for i in range(3):
+        out = run_client(s, f"knock{i}", "door", "stream", "knock 1000")
+        m = re.search(r"knock (\d+) in (\d+) ns, connect p50 (\d+) p99 (\d+)", out)
+        rows.append({"all": int(m[2]) / int(m[1]), "p50": int(m[3]), "p99": int(m[4])})
     s.ask("kill", guest="door")
-    us = (took[1200] - took[200]) * 1e6 / 1000
-    print(f"\nConnection: set up, one round trip, closed: {us:.0f} us")
-    return {"us": us}
+    result = {k: med(rows, k) / 1e3 for k in ("all", "p50", "p99")}
+    print(f"\nConnect: p50 {result['p50']:.0f} us, p99 {result['p99']:.0f} us; with a byte each way "
+          f"and the close: {result['all']:.0f} us")
+    return result
 
 
 def grants(b, s, counts=(10, 10000)):

@@ -25,6 +25,8 @@
  *	hold [SECONDS]   says "holding" and waits for the end: "end after BYTES"
  *	flood            writes until it fails
  *	say TEXT         writes TEXT; then prints what comes: "got TEXT"
+ *	knock N          connect: N times connect, one byte each way, close, and for each connect:
+ *	                 "knock N in NS ns, connect p50 A p99 B ns"; to an echo with count=0
  *	greet            prints what comes first: "got TEXT", and sends it back
  *
  * Lines before that: "listening PORT", "accepted PORT direct|queued",
@@ -460,6 +462,35 @@ static void connect_all(void)
 		close(fd[i]);
 }
 
+/* How fast connections come and go. */
+static void knock(void)
+{
+	unsigned long n = strtoul(opt.first, NULL, 0);
+	uint64_t *ns = calloc(n + 1, sizeof(*ns)), start = now_ns();
+	char byte = 0;
+
+	for (unsigned long i = 0; ns && i < n; i++) {
+		uint64_t before = now_ns();
+		int fd = connect_to(opt.target);
+
+		if (fd < 0)
+			return;
+		ns[i] = now_ns() - before;
+		if (send(fd, &byte, 1, MSG_NOSIGNAL) != 1 || recv(fd, &byte, 1, 0) != 1) {
+			broken("knock");
+			return;
+		}
+		close(fd);
+	}
+	if (!ns || !n)
+		return;
+	start = now_ns() - start;
+	qsort(ns, n, sizeof(*ns), compare);
+	printf("knock %lu in %llu ns, connect p50 %llu p99 %llu ns\n", n, (unsigned long long)start,
+	       (unsigned long long)ns[n / 2], (unsigned long long)ns[n * 99 / 100]);
+	free(ns);
+}
+
 /* ---- arguments -------------------------------------------------------------------------- */
 
 static bool take_option(const char *word)
@@ -495,8 +526,9 @@ static bool take_option(const char *word)
 
 int main(int argc, char **argv)
 {
-	static const char *const modes[] = {"echo", "sink", "sum",   "source", "ping",  "slow",
-					    "bulk", "hold", "flood", "say",    "greet", NULL};
+	static const char *const modes[] = {"echo",  "sink",  "sum",  "source", "ping",
+					    "slow",  "bulk",  "hold", "flood",  "say",
+					    "greet", "knock", NULL};
 	int i = 4, m = 0;
 
 	setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
@@ -519,6 +551,8 @@ int main(int argc, char **argv)
 	opt.second = i < argc ? argv[i] : "";
 	if (opt.serve)
 		serve();
+	else if (!strcmp(opt.mode, "knock"))
+		knock();
 	else
 		connect_all();
 	if (opt.threads)
