@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# exo-fs by raw 9P: what a hostile guest tries (H-28), as whoever we are and, for
+# root, as an ordinary user too.
+. "$(dirname "$0")/../lib.sh"
+
+# take NAME COMMAND…: each point of its TAP becomes one of ours.
+take() {
+	local name=$1 line number=0 plan=
+	shift
+	run "$@"
+	while IFS= read -r line; do
+		case $line in
+		"ok "*) number=$((number + 1)) && ok "$name: ${line#ok * - }" ;;
+		"not ok "*) number=$((number + 1)) && not_ok "$name: ${line#not ok * - }" ;;
+		1..*) plan=${line#1..} ;;
+		"#"*) echo "$line" ;;
+		esac
+	done <<<"$out"
+	is "$name: all points, exit status" "$number $status" "$plan 0"
+	[ "$status" = 0 ] || diag "$err"
+}
+
+# Where others may read it: a build folder may be private.
+chmod 755 "$TMP"
+mkdir -p "$TMP/bin" "$TMP/own"
+cp "$BUILD/bin/exo-fs" "$TMP/bin/"
+cp "$TOP/tests/e2e/p9client.py" "$TOP/tests/e2e/exo_fs_hostile.py" "$TMP/"
+export BUILD=$TMP
+
+cd "$TMP/own" || exit 1
+take own "$TMP/exo_fs_hostile.py"
+if [ "$(id -u)" = 0 ] && setpriv --reuid 65534 --regid 65534 --clear-groups true 2>/dev/null; then
+	mkdir "$TMP/other" && chown 65534:65534 "$TMP/other" && cd "$TMP/other" || exit 1
+	take user setpriv --reuid 65534 --regid 65534 --clear-groups "$TMP/exo_fs_hostile.py"
+else
+	skip "as an ordinary user" "we are not root"
+fi
+
+cd "$TMP" || exit 1
+run "$TMP/bin/exo-fs" --help </dev/null
+is "by hand it does nothing" "$status" 1
+like "and says so" "$err" '^exo-fs: is started by exo'
+tap_done
