@@ -370,8 +370,8 @@ START_TEST(words)
 		"It may connect to log; at most 1 connection at once; for 90 seconds.\n",
 		"It sees this computer's folder /b as /a and may read it.\n",
 		"It is ready when it says so, within 10 seconds.\n",
-		"It is restarted whenever it ends, after 100 milliseconds at first, at most 10 "
-		"times a minute.\n"};
+		("It is restarted whenever it ends, after 100 milliseconds at first, at most 10 "
+		 "times a minute.\n")};
 	struct text t = {0};
 
 	manifest_explain(m, collect, &t);
