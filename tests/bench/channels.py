@@ -263,6 +263,33 @@ def grants(b, s, counts=(10, 10000)):
     return result
 
 
+# ---- memory, files ------------------------------------------------------------------------------
+
+def frames(b, s, count=200, size=64 << 20):
+    """Frames of 64 MiB that the producer fills in place and the consumer checks in place."""
+    limits = "[limits]\ngrants = 160M\nwindow = 192M\n"
+    program = f"[program]\nfile = {b.test_guest('frames')}\n"
+    rows = []
+    for i in range(3):
+        producer = s.manifest(f"film{i}", f"{program}args = produce film{i} {count} {size}\n"
+                              f"[provides]\nfilm{i} = 9 seqpacket\n{limits}")
+        consumer = s.manifest(f"viewer{i}", f"{program}args = consume film{i}\n"
+                              f"[uses]\nfilm{i} =\n{limits}")
+        s.ask("start", manifest=producer)
+        s.ask("wait", guest=f"film{i}", **{"for": "ready"}, timeout_ms=10000)
+        done = s.exo("run", consumer)
+        if "ok" not in done.stdout:
+            raise SystemExit(f"bench: frames: {done.stdout} {done.stderr}")
+        s.ask("wait", guest=f"film{i}", **{"for": "ended"}, timeout_ms=30000)
+        m = re.search(r": (\d+) MB/s, memcpy (\d+) MB/s", s.exo("log", f"film{i}").stdout)
+        rows.append({"mb_per_s": int(m[1]), "memcpy": int(m[2])})
+    result = {k: med(rows, k) for k in ("mb_per_s", "memcpy")}
+    result["ratio"] = statistics.median(r["mb_per_s"] / r["memcpy"] for r in rows)
+    print(f"\n64 MiB frames by memory grant: {result['mb_per_s']:.0f} MB/s; memcpy of one in the same "
+          f"guest {result['memcpy']:.0f} MB/s: {result['ratio']:.2f}")
+    return result
+
+
 def section(b, repeat=5):
     s = Session(b, "session")
     try:
@@ -271,6 +298,7 @@ def section(b, repeat=5):
             "throughput": throughput(b, s, max(1, repeat // 2)),
             "pairs": pairs(b, s),
             "set_up": set_up(b, s),
+            "frames": frames(b, s),
             "grants": grants(b, s),
         }
     finally:
