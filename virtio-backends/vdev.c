@@ -271,14 +271,19 @@ bool vdev_queue_ready(struct vdev *dev, unsigned q)
 	return ready;
 }
 
-void vdev_kick(struct vdev *dev, unsigned q)
+uint64_t vdev_kick(struct vdev *dev, unsigned q)
 {
+	uint64_t bytes = 0;
+
 	lock(dev);
 	if (q < dev->nqueues && dev->running && dev->vq[q].ready) {
 		dev->kicks++;
+		bytes = dev->vq[q].read_bytes;
 		dev->cls->kick(dev, q);
+		bytes = dev->vq[q].read_bytes - bytes;
 	}
 	unlock(dev);
+	return bytes;
 }
 
 /* ---- configuration space (H-18) ---------------------------------------------------- */

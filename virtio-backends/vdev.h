@@ -191,8 +191,11 @@ void vdev_queue_set_ready(struct vdev *dev, unsigned q, bool ready);
 bool vdev_queue_ready(struct vdev *dev, unsigned q);
 uint32_t vdev_config_generation(struct vdev *dev);
 
-/* The doorbell. Out of range or not running: ignored. */
-void vdev_kick(struct vdev *dev, unsigned q);
+/*
+ * The doorbell. Out of range or not running: ignored. Returns how many readable bytes
+ * the chains had that the device took.
+ */
+uint64_t vdev_kick(struct vdev *dev, unsigned q);
 
 void vdev_config_read(struct vdev *dev, size_t off, void *dst, size_t len);
 void vdev_config_write(struct vdev *dev, size_t off, const void *src, size_t len);

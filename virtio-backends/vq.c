@@ -301,6 +301,7 @@ int vq_next(struct vq *q, struct vq_chain *c)
 	c->r = (struct vq_cursor){.left = c->read_bytes};
 	c->w = (struct vq_cursor){.seg = c->nread, .left = c->write_bytes};
 	set_inflight(q, head);
+	q->read_bytes += c->read_bytes;
 	q->next_avail++;
 	if (q->event_idx)
 		q->armed = false; /* avail_event is behind now */
@@ -310,6 +311,7 @@ int vq_next(struct vq *q, struct vq_chain *c)
 void vq_unget(struct vq *q, const struct vq_chain *c)
 {
 	clear_inflight(q, c->head);
+	q->read_bytes -= c->read_bytes;
 	q->next_avail--;
 }
 

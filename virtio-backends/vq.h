@@ -40,6 +40,7 @@ struct vq {
 	uint16_t next_used;  /* next used entry to fill */
 	uint16_t signalled;  /* used index at the last notification decision */
 	uint16_t inflight;   /* chains taken and not completed */
+	uint64_t read_bytes; /* readable bytes of all chains taken; statistics */
 	uint8_t *desc_ptr, *avail_ptr, *used_ptr;
 	uint64_t inflight_map[VQ_SIZE_MAX / 64];
 };

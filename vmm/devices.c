@@ -287,6 +287,7 @@ static int add_vsock(struct devices *d, struct config *c)
 		channels_set_slot(&d->vm->channels, d->n);
 	}
 	put(d, d->vsock);
+	d->slot[d->n - 1].patient = res.direct;
 	return 0;
 }
 

@@ -100,12 +100,26 @@ static void write_status(struct mmio *m, uint32_t value)
 		m->driver_ok_ns = clock_now_ns();
 }
 
+/* Has there been an interrupt since this queue's last doorbell? */
+static bool was_answered(struct mmio *m, uint32_t q)
+{
+	uint64_t now = m->interrupts;
+
+	return atomic_exchange(&m->answered[q], now) != now;
+}
+
 static void notify(struct mmio *m, uint32_t q)
 {
-	vdev_kick(m->dev, q);
-	if (q >= m->dev->nqueues || !m->ops->busy)
+	bool answered = m->patient && q < m->dev->nqueues && was_answered(m, q);
+
+	if (vdev_kick(m->dev, q) > MMIO_SMALL_BYTES)
+		answered = false;
+	if (q >= m->dev->nqueues || !m->ops->busy || m->kicks[q] >= MMIO_BUSY_KICKS)
 		return;
-	if (atomic_fetch_add_explicit(&m->kicks[q], 1, memory_order_relaxed) + 1 == MMIO_BUSY_KICKS)
+	if (answered)
+		m->kicks[q] = m->kicks[q] ? m->kicks[q] - 1 : 0;
+	else if (atomic_fetch_add_explicit(&m->kicks[q], 1, memory_order_relaxed) + 1 ==
+		 MMIO_BUSY_KICKS)
 		m->ops->busy(m->opaque, m, q);
 }
 

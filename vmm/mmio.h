@@ -19,7 +19,13 @@
 
 #include <stdatomic.h>
 
-#define MMIO_BUSY_KICKS 16 /* doorbells of a queue after which it is worth an ioeventfd */
+/*
+ * Doorbells of a queue after which it is worth an ioeventfd. In a patient slot
+ * those with little to take that come after an interrupt count the other way: a driver
+ * that asks and waits for each answer gets it sooner if its own thread does the work.
+ */
+#define MMIO_BUSY_KICKS 16
+#define MMIO_SMALL_BYTES 4096u /* little: of all chains together */
 
 struct mmio;
 
@@ -35,11 +41,13 @@ struct mmio {
 	const struct mmio_ops *ops;
 	void *opaque;
 	unsigned slot;
+	bool patient; /* set before the guest runs */
 	struct vdev_transport transport;
 	_Atomic uint32_t interrupt_status;
 	_Atomic uint32_t device_features_sel, driver_features_sel, queue_sel, shm_sel;
 	_Atomic uint32_t kicks[VDEV_QUEUES_MAX];
-	_Atomic uint64_t interrupts;   /* statistics */
+	_Atomic uint64_t answered[VDEV_QUEUES_MAX]; /* interrupts at the queue's last doorbell */
+	_Atomic uint64_t interrupts;                /* statistics */
 	_Atomic uint64_t driver_ok_ns; /* CLOCK_MONOTONIC of the first DRIVER_OK, or 0 */
 };
 

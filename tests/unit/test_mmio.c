@@ -341,6 +341,29 @@ START_TEST(all_registers_any_value)
 }
 END_TEST
 
+/* A driver that waits for each answer is not busy; one that only sends is. */
+START_TEST(patient_slot)
+{
+	m.patient = true;
+	start();
+	for (unsigned i = 0; i < 4 * MMIO_BUSY_KICKS; i++) {
+		offer();
+		set(VIRTIO_MMIO_QUEUE_NOTIFY, 0); /* interrupts */
+	}
+	ck_assert_uint_eq(interrupts, 4 * MMIO_BUSY_KICKS);
+	ck_assert_uint_eq(busy, 0);
+	for (unsigned i = 0; i < 4 * MMIO_BUSY_KICKS; i++) {
+		if (i % 3 == 0)
+			offer(); /* an answer now and then */
+		set(VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+	}
+	ck_assert_uint_eq(busy, 1);
+	for (unsigned i = 0; i < 64; i++)
+		set(VIRTIO_MMIO_QUEUE_NOTIFY, 0xffff0000 + i);
+	ck_assert_uint_eq(busy, 1);
+}
+END_TEST
+
 START_TEST(busy_doorbell_is_told_once)
 {
 	start();
@@ -374,6 +397,7 @@ int main(void)
 	tcase_add_test(tc, h18_config_before_features);
 	tcase_add_test(tc, all_registers_any_value);
 	tcase_add_test(tc, busy_doorbell_is_told_once);
+	tcase_add_test(tc, patient_slot);
 	suite_add_tcase(s, tc);
 	return unit_run(s);
 }
