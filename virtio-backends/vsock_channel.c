@@ -13,10 +13,6 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define BURST_NS \
-	50000000u         /* what may pass at once after a pause, and about the length of a piece */
-#define PAUSE_NS 1000000u /* at least, once the limit is reached: not a wake-up for each packet */
-
 /* ---- the owner ---------------------------------------------------------------- */
 
 struct conn *channel_find(struct vsock *v, uint32_t number)

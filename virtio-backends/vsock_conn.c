@@ -74,13 +74,25 @@ void conn_drop_buffer(struct vsock *v, struct conn *c)
 	c->alloc = 0;
 }
 
+/* One that the guest has left already, and whose host is slow or never reads (H-21). */
+static bool evict(struct vsock *v)
+{
+	for (unsigned i = 0; i < VSOCK_CONNS_MAX && !v->nfree; i++) {
+		struct conn *c = &v->conn[v->evict_next++ % VSOCK_CONNS_MAX];
+
+		if (c->state == CONN_DRAINING)
+			conn_reset(v, c, EXO_REASON_BUDGET);
+	}
+	return v->nfree;
+}
+
 struct conn *conn_new(struct vsock *v, uint32_t guest_port, uint32_t host_port, uint16_t type)
 {
 	struct conn **head = bucket(v, guest_port, host_port);
 	uint32_t generation;
 	struct conn *c;
 
-	if (!v->nfree && v->nfresh == VSOCK_CONNS_MAX)
+	if (!v->nfree && v->nfresh == VSOCK_CONNS_MAX && !evict(v))
 		return NULL;
 	c = &v->conn[v->nfree ? v->free[--v->nfree] : v->nfresh++];
 	generation = c->generation + 1;
@@ -172,12 +184,6 @@ void conn_reset(struct vsock *v, struct conn *c, enum exo_reason reason)
 
 /* ---- deadlines ---------------------------------------------------------------- */
 
-void conn_set_deadline(struct vsock *v, struct conn *c, uint64_t deadline_ns)
-{
-	v->deadlines_changed |= c->deadline_ns != deadline_ns;
-	c->deadline_ns = deadline_ns;
-}
-
 static void expire(struct vsock *v, struct conn *c, uint64_t now)
 {
 	if (c->deadline_ns && c->deadline_ns <= now) {
@@ -202,13 +208,6 @@ void conn_expire(struct vsock *v)
 }
 
 /* ---- turns and watching ------------------------------------------------------- */
-
-uint32_t conn_credit(const struct conn *c)
-{
-	uint32_t used = c->tx_cnt - c->peer_fwd;
-
-	return used < c->peer_alloc ? c->peer_alloc - used : 0;
-}
 
 bool conn_can_receive(const struct conn *c)
 {
@@ -343,10 +342,13 @@ void conn_leave(struct vsock *v, struct conn *c)
 	conn_unlink(v, c);
 	if (v->stage_conn == c)
 		v->stage_conn = NULL;
-	if (conn_draining(c))
-		conn_arm(v, c, false);
-	else
+	if (!conn_draining(c)) {
 		conn_free(v, c);
+		return;
+	}
+	/* Or it might wait for us to read before it does. */
+	peer_shutdown(&c->peer, true, false);
+	conn_arm(v, c, false);
 }
 
 void conn_guest_shutdown(struct vsock *v, struct conn *c, uint32_t flags)

@@ -118,7 +118,7 @@ struct vsock {
 	uint32_t stage_off, stage_len;
 
 	/* Connections used before come first, so that few pages are touched. */
-	unsigned nfree, nfresh;
+	unsigned nfree, nfresh, evict_next;
 	uint8_t free[VSOCK_CONNS_MAX];
 	struct vq_chain chain; /* the one at hand */
 	struct conn conn[VSOCK_CONNS_MAX];
@@ -180,11 +180,20 @@ static inline bool conn_unseen(const struct conn *c)
 /* A reset for whoever uses these ports; `stranger`: they belong to no connection. */
 void rst_push(struct vsock *v, struct rst rst, bool stranger);
 /* 0: none. */
-void conn_set_deadline(struct vsock *v, struct conn *c, uint64_t deadline_ns);
+static inline void conn_set_deadline(struct vsock *v, struct conn *c, uint64_t deadline_ns)
+{
+	v->deadlines_changed |= c->deadline_ns != deadline_ns;
+	c->deadline_ns = deadline_ns;
+}
 void conn_expire(struct vsock *v);
 
 /* How much the guest takes. Lies make it 0, never more than it said (H-19). */
-uint32_t conn_credit(const struct conn *c);
+static inline uint32_t conn_credit(const struct conn *c)
+{
+	uint32_t used = c->tx_cnt - c->peer_fwd;
+
+	return used < c->peer_alloc ? c->peer_alloc - used : 0;
+}
 /* Could the next packet be data, were there any? */
 bool conn_can_receive(const struct conn *c);
 /* Puts it into the list of turns, if it has something for the guest, or out of it. */

@@ -50,13 +50,12 @@ static int offer(struct vsock *v, uint32_t port, uint32_t type, uint32_t number,
 	from = host_port(v, port, type, number);
 	if (conn_find(v, port, from, type) || (number && channel_find(v, number)))
 		return -EEXIST;
-	c = conn_new(v, port, from, type);
+	*out = c = conn_new(v, port, from, type);
 	if (!c)
 		return -ENFILE;
 	c->state = CONN_REQUESTED;
 	c->info.conn = number;
 	conn_set_deadline(v, c, clock_now_ns() + patience);
-	*out = c;
 	return 0;
 }
 

@@ -15,6 +15,7 @@ void chan_rig_init(struct chan_rig *c, bool session, bool direct)
 	vsock_rig_make_for(&c->v, session);
 	peer_init(&c->far);
 	c->far_bell = -1;
+	c->conn = CONN;
 	if (session)
 		c->v.d.dev->shm_bytes = 32u << 20;
 	c->v.features = direct ? DRV_ALL_FEATURES : ~(1ull << EXO_VSOCK_F_DIRECT);
@@ -60,7 +61,7 @@ int chan_rig_ring(struct chan_rig *c, uint32_t bytes, bool opener, uint16_t type
 struct exo_vmm_channel chan_rig_offer(const struct chan_rig *c)
 {
 	return (struct exo_vmm_channel){
-		.conn = CONN,
+		.conn = c->conn,
 		.port = SERVED,
 		.type = c->type,
 		.side = 1,
@@ -103,9 +104,9 @@ void chan_rig_accept(struct chan_rig *c, uint32_t bytes, uint16_t type)
 
 	ck_assert_int_eq(vsock_channel(c->v.d.dev, &m, fd, dup(c->far_bell)), 0);
 	vsock_rig_expect(&c->v, VIRTIO_VSOCK_OP_REQUEST);
-	ck_assert_uint_eq(c->v.h.src_port, EXO_CONN_PORT(CONN));
+	ck_assert_uint_eq(c->v.h.src_port, EXO_CONN_PORT(c->conn));
 	ck_assert_uint_eq(c->v.h.dst_port, SERVED);
-	c->host_port = EXO_CONN_PORT(CONN);
+	c->host_port = EXO_CONN_PORT(c->conn);
 	c->guest_port = SERVED;
 	keep_desc(c);
 	chan_rig_send(c, VIRTIO_VSOCK_OP_RESPONSE, 0, NULL, 0);
@@ -141,7 +142,7 @@ struct exo_vmm_channel_state chan_rig_state(struct chan_rig *c, uint32_t state, 
 	ck_assert_uint_eq(m.h.magic, EXO_VMM_MAGIC);
 	ck_assert_uint_eq(m.h.type, EXO_VMM_CHANNEL_STATE);
 	ck_assert_uint_eq(m.h.size, sizeof(m));
-	ck_assert_uint_eq(m.conn, CONN);
+	ck_assert_uint_eq(m.conn, c->conn);
 	ck_assert_uint_eq(m.state, state);
 	ck_assert_uint_eq(m.reason, reason);
 	return m;

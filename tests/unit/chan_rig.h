@@ -16,6 +16,7 @@
 struct chan_rig {
 	struct vsock_rig v;
 	uint32_t host_port, guest_port; /* of the connection that is talked about */
+	uint32_t conn;                  /* CONN, unless set */
 	uint16_t type;
 	/* The other end. */
 	uint32_t bytes; /* of each ring */

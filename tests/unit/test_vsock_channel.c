@@ -318,6 +318,7 @@ START_TEST(test_offer_before_driver)
 		vsock_rig_make_for(&c.v, true);
 		peer_init(&c.far);
 		c.far_bell = -1;
+		c.conn = CONN;
 		fd = chan_rig_ring(&c, RING, true, STREAM);
 		m = chan_rig_offer(&c);
 		ck_assert_int_eq(vsock_channel(c.v.d.dev, &m, fd, dup(c.far_bell)), 0);

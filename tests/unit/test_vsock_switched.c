@@ -274,6 +274,8 @@ START_TEST(test_guest_closes_unread)
 	chan_rig_send(&c, VIRTIO_VSOCK_OP_SHUTDOWN, BOTH, NULL, 0);
 	vsock_rig_expect(&c.v, VIRTIO_VSOCK_OP_RST);
 	chan_rig_no_event(&c);
+	/* It must not wait for us to read. */
+	ck_assert_int_eq(far_send("x", 1, 0), -EPIPE);
 	while (why != -ENODATA) {
 		n += chan_rig_read(&c, got + n, sizeof(got) - n, &why);
 		ck_assert(why == -EAGAIN || why == -ENODATA);
@@ -368,6 +370,36 @@ START_TEST(test_revoke_draining)
 		vsock_rig_expect_quiet(&c.v);
 		chan_rig_finish(&c);
 	}
+}
+END_TEST
+
+/* H-21: other ends that never read hold no entry that is needed, once the guest has left. */
+START_TEST(test_h21_unread)
+{
+	static uint8_t data[20000];
+
+	chan_rig_init(&c, true, false);
+	for (c.conn = 1; c.conn <= VSOCK_CONNS_MAX; c.conn++) {
+		chan_rig_connect(&c, 4096, STREAM, 0);
+		chan_rig_send(&c, VIRTIO_VSOCK_OP_RW, 0, data, sizeof(data));
+		chan_rig_send(&c, VIRTIO_VSOCK_OP_SHUTDOWN, BOTH, NULL, 0);
+		vsock_rig_expect(&c.v, VIRTIO_VSOCK_OP_RST);
+		chan_rig_no_event(&c);
+	}
+	for (c.conn = 1; c.conn <= 10; c.conn++) { /* the oldest first */
+		struct virtio_vsock_hdr h = {.src_cid = VSOCK_GUEST_CID,
+					     .dst_cid = 2,
+					     .src_port = 2000 + c.conn,
+					     .dst_port = HOST_PORT,
+					     .type = STREAM,
+					     .op = VIRTIO_VSOCK_OP_REQUEST};
+
+		ck_assert(vsock_rig_offer(&c.v, &h, NULL, 0));
+		chan_rig_state(&c, EXO_CHANNEL_CLOSED, EXO_REASON_BUDGET);
+		(void)vsock_rig_asked(&c.v);
+	}
+	vsock_rig_expect_quiet(&c.v);
+	chan_rig_finish(&c);
 }
 END_TEST
 
@@ -678,6 +710,7 @@ int main(void)
 	tcase_add_test(tc, test_peer_dies_unread);
 	tcase_add_test(tc, test_revoke_mid_transfer);
 	tcase_add_test(tc, test_revoke_draining);
+	tcase_add_test(tc, test_h21_unread);
 	tcase_add_test(tc, test_messages_from_guest);
 	tcase_add_test(tc, test_messages_to_guest);
 	tcase_add_test(tc, test_message_credit);
