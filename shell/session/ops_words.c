@@ -11,6 +11,23 @@ static void add_sentence(void *opaque, const char *sentence)
 	json_array_append_new(opaque, json_string(sentence));
 }
 
+struct dry_run {
+	struct session *session;
+	json_t *answer;
+};
+
+static void add_dry_sentence(void *opaque, const char *sentence)
+{
+	add_sentence(((struct dry_run *)opaque)->answer, sentence);
+}
+
+static const struct manifest *manifest_of(void *opaque, const char *guest)
+{
+	const struct machine *m = session_find(((struct dry_run *)opaque)->session, guest);
+
+	return m ? m->manifest : NULL;
+}
+
 /* Does anybody provide it, or has a grant for it? */
 static bool service_is_known(const struct policy *p, const char *service)
 {
@@ -61,15 +78,15 @@ static void op_dry_run(struct request *r)
 	char why[MANIFEST_WHY_MAX] = "";
 	struct manifest *manifest;
 	int err = manifest_load(request_string(r, "manifest"), &manifest, why);
-	json_t *answer;
+	struct dry_run run = {request_session(r), NULL};
 
 	if (err)
 		return request_fail(r, err == -ENOENT ? CONTROL_NOT_FOUND : CONTROL_INVALID, "%s",
 				    why);
-	answer = json_array();
-	policy_dry_run(request_session(r)->policy, manifest, add_sentence, answer);
+	run.answer = json_array();
+	policy_dry_run(run.session->policy, manifest, manifest_of, add_dry_sentence, &run);
 	manifest_free(manifest);
-	request_ok(r, json_pack("{s:o}", "answer", answer));
+	request_ok(r, json_pack("{s:o}", "answer", run.answer));
 }
 
 static const struct field reach_fields[] = {

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define WALK_MAX 1024 /* guests that are looked at for a cycle */
+
 struct speech {
 	void (*say)(void *opaque, const char *sentence);
 	void *opaque;
@@ -164,7 +166,79 @@ static void say_who_waits(struct speech *to, const struct policy *p, const struc
 	}
 }
 
+/* ---- cycles of what is required ------------------------------------------------------------- */
+
+/* Manifests that the first one requires, each with the one that led to it. */
+struct walk {
+	const struct manifest *m;
+	unsigned from;
+	const char *service; /* by which it was reached */
+};
+
+static bool provides(const struct manifest *m, const char *service)
+{
+	for (unsigned i = 0; i < m->nprovides; i++) {
+		if (!strcmp(m->provides[i].name, service))
+			return true;
+	}
+	return false;
+}
+
+/* Enters the provider of what walk[at] requires, if it is new. */
+static unsigned follow(const struct policy *p, struct walk *walk, unsigned n, unsigned at,
+		       const char *service, policy_manifest_fn *manifest_of, void *opaque)
+{
+	struct policy_service_info info;
+	const struct manifest *next = NULL;
+
+	if (n < WALK_MAX && !policy_service_info(p, service, &info))
+		next = manifest_of(opaque, info.provider);
+	for (unsigned i = 0; next && i < n; i++) {
+		if (!strcmp(walk[i].m->name, next->name))
+			next = NULL;
+	}
+	if (next)
+		walk[n++] = (struct walk){next, at, service};
+	return n;
+}
+
+static void say_cycle(struct speech *to, const struct walk *walk, unsigned at, const char *service)
+{
+	char way[900];
+	int n = snprintf(way, sizeof(way), "%s requires %s of %s", walk[at].m->name, service,
+			 walk[0].m->name);
+
+	for (; at && n > 0 && n < (int)sizeof(way); at = walk[at].from)
+		n += snprintf(way + n, sizeof(way) - (size_t)n, ", %s requires %s of %s",
+			      walk[walk[at].from].m->name, walk[at].service, walk[at].m->name);
+	say(to, "%s could not start, for required services form a cycle: %s.", walk[0].m->name,
+	    way);
+}
+
+/* Breadth first, so that the cycle that is named is a shortest one. */
+static void find_cycle(struct speech *to, const struct policy *p, const struct manifest *m,
+		       policy_manifest_fn *manifest_of)
+{
+	struct walk walk[WALK_MAX] = {{m, 0, NULL}};
+	unsigned n = 1;
+
+	for (unsigned at = 0; at < n; at++) {
+		for (unsigned i = 0; i < walk[at].m->nuses; i++) {
+			const struct manifest_uses *u = &walk[at].m->uses[i];
+
+			if (!u->required)
+				continue;
+			if (provides(m, u->name)) {
+				say_cycle(to, walk, at, u->name);
+				return;
+			}
+			n = follow(p, walk, n, at, u->name, manifest_of, to->opaque);
+		}
+	}
+}
+
 void policy_dry_run(const struct policy *p, const struct manifest *m,
+		    policy_manifest_fn *manifest_of,
 		    void (*say_one)(void *opaque, const char *sentence), void *opaque)
 {
 	struct speech to = {say_one, opaque, 0};
@@ -181,6 +255,7 @@ void policy_dry_run(const struct policy *p, const struct manifest *m,
 			    m->mount[i].read_only ? "read" : "read and change", m->mount[i].source,
 			    m->mount[i].path);
 	}
+	find_cycle(&to, p, m, manifest_of);
 	say_other_grants(&to, p, m);
 	if (!m->nuses && !m->nmounts)
 		say(&to, "Its manifest lets it connect to nobody.");

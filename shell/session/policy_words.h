@@ -12,8 +12,16 @@
 void policy_who_can_reach(const struct policy *p, const char *service_or_guest,
 			  void (*say)(void *opaque, const char *sentence), void *opaque);
 
-/* What a manifest's guest would get if it were started now, and what is in the way. */
+/* The manifest of the guest of that name, or NULL; valid until the caller returns. */
+typedef const struct manifest *policy_manifest_fn(void *opaque, const char *guest);
+
+/*
+ * What a manifest's guest would get if it were started now, and what is in the
+ * way: names that are taken, services that nobody provides, and a cycle of
+ * required services, which is named. manifest_of is called with `opaque`, as say is.
+ */
 void policy_dry_run(const struct policy *p, const struct manifest *m,
+		    policy_manifest_fn *manifest_of,
 		    void (*say)(void *opaque, const char *sentence), void *opaque);
 
 #endif

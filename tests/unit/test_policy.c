@@ -589,6 +589,53 @@ static void collect(void *opaque, const char *sentence)
 	text_addf(opaque, "%s\n", sentence);
 }
 
+static struct manifest *other[2]; /* of guests "archive" and "index" */
+
+static const struct manifest *manifest_of(void *opaque, const char *guest)
+{
+	for (size_t i = 0; i < COUNT(other); i++) {
+		if (other[i] && !strcmp(other[i]->name, guest))
+			return other[i];
+	}
+	return NULL;
+}
+
+static struct manifest *parse(const char *text)
+{
+	char why[MANIFEST_WHY_MAX];
+	struct manifest *m;
+
+	ck_assert_int_eq(manifest_parse(text, strlen(text), "/n.exo", &m, why), 0);
+	return m;
+}
+
+START_TEST(words_name_a_cycle)
+{
+	struct manifest *m = parse("[program]\nname = notes\n[provides]\nnotes = 1 stream\n[uses]\n"
+				   "store = required\n");
+	struct text t = {0};
+
+	other[0] = parse("[program]\nname = archive\n[uses]\nwords = required\n");
+	other[1] = parse("[program]\nname = index\n[uses]\nstore = required\n"
+			 "notes = required\n");
+	policy_add_service(p, "store", "archive", 5, false);
+	policy_add_service(p, "words", "index", 5, false);
+	policy_dry_run(p, m, manifest_of, collect, &t);
+	ck_assert_ptr_nonnull(
+		strstr(t.data, "notes could not start, for required services form a cycle: index "
+			       "requires notes of notes, archive requires words of index, notes "
+			       "requires store of archive.\n"));
+	t.length = 0;
+	policy_remove_service(p, "words");
+	policy_dry_run(p, m, manifest_of, collect, &t);
+	ck_assert_ptr_null(strstr(t.data, "cycle"));
+	manifest_free(m);
+	manifest_free(other[0]);
+	manifest_free(other[1]);
+	text_finish(&t);
+}
+END_TEST
+
 START_TEST(words)
 {
 	static const char manifest[] = "[program]\nname = notes\n[provides]\nfiles = 1 stream\n"
@@ -611,7 +658,7 @@ START_TEST(words)
 	ck_assert_str_eq(t.data, "There is no service and no guest named nothing.\n");
 	t.length = 0;
 	policy_add_service(p, "store", "archive", 5, false);
-	policy_dry_run(p, m, collect, &t);
+	policy_dry_run(p, m, manifest_of, collect, &t);
 	ck_assert_ptr_nonnull(strstr(t.data, "notes would provide files, but files is already "
 					     "provided by s.\n"));
 	ck_assert_ptr_nonnull(strstr(t.data, "notes may connect to store: its manifest says so; at "
@@ -647,6 +694,7 @@ int main(void)
 	tcase_add_test(c, adoption);
 	tcase_add_test(c, revoking_costs_the_same);
 	tcase_add_test(c, words);
+	tcase_add_test(c, words_name_a_cycle);
 	tcase_set_timeout(c, 60);
 	suite_add_tcase(suite, c);
 	return unit_run(suite);
