@@ -114,8 +114,11 @@ static struct output *make_output(const json_t *json, const int *fds, unsigned n
 	if (!o)
 		return NULL;
 	*o = (struct output){.fd = -1, .length = length + 1};
-	json_dumpb(json, o->data, length, flags);
 	o->data[length] = '\n';
+	if (json_dumpb(json, o->data, length, flags) != length) { /* no memory this time */
+		free(o);
+		return NULL;
+	}
 	if (nfds && (o->fd = fcntl(fds[0], F_DUPFD_CLOEXEC, 3)) < 0) {
 		free(o);
 		return NULL;

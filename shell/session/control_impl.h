@@ -170,10 +170,11 @@ void request_drop(struct request *r);
 /* An error that belongs to no request: "id":null. */
 void request_reject(struct client *c, enum control_error code, const char *message);
 
-/* Answers with these fields (taken over; NULL: none). */
+/* Answers with these fields, which are taken over; NULL: there was no memory for them. */
 void request_ok(struct request *r, json_t *fields);
-/* The same with a descriptor, which is closed. */
-void request_ok_fd(struct request *r, json_t *fields, int fd);
+/* Answers that it went well, and no more; with a descriptor, which is closed. */
+void request_done(struct request *r);
+void request_done_fd(struct request *r, int fd);
 void request_fail(struct request *r, enum control_error code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 /* With more fields in `error`: extra is taken over. */

@@ -125,7 +125,7 @@ static bool look_audit(struct request *r)
 		return false;
 	}
 	if (!a->follow) {
-		request_ok(r, NULL);
+		request_done(r);
 		return true;
 	}
 	r->follows_audit = true;

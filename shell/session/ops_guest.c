@@ -137,7 +137,7 @@ static void op_signal(struct request *r)
 		machine_kill(m, "signal 9");
 	else
 		machine_signal(m, (int)signo);
-	request_ok(r, NULL);
+	request_done(r);
 }
 
 static void op_winch(struct request *r)
@@ -150,7 +150,7 @@ static void op_winch(struct request *r)
 	msg.rows = (uint32_t)request_number(r, "rows", 0);
 	msg.cols = (uint32_t)request_number(r, "cols", 0);
 	machine_send(m, &msg, sizeof(msg), NULL, 0);
-	request_ok(r, NULL);
+	request_done(r);
 }
 
 static void op_pause(struct request *r)
@@ -160,7 +160,7 @@ static void op_pause(struct request *r)
 	if (!m)
 		return;
 	lifecycle_pause(m, !strcmp(r->op->name, "pause"));
-	request_ok(r, NULL);
+	request_done(r);
 }
 
 static void op_remove(struct request *r)
@@ -173,7 +173,7 @@ static void op_remove(struct request *r)
 		return request_fail(r, CONTROL_BUSY, "%s is %s; stop it first", m->name,
 				    lifecycle_state_name(m->state));
 	lifecycle_remove(m);
-	request_ok(r, NULL);
+	request_done(r);
 }
 
 /* ---- those that wait ------------------------------------------------------------------- */

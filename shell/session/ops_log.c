@@ -168,7 +168,7 @@ static bool look_log(struct request *r)
 	if (!send_log(r) ||
 	    (reader->follow && !(lifecycle_is_over(r->machine) && r->machine->ended_ns)))
 		return false;
-	request_ok(r, NULL);
+	request_done(r);
 	return true;
 }
 

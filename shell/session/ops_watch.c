@@ -25,7 +25,7 @@ static void op_subscribe(struct request *r)
 {
 	struct client *c = r->client;
 
-	request_ok(r, NULL);
+	request_done(r);
 	c->subscribed = true;
 }
 
@@ -38,7 +38,7 @@ static void op_shutdown(struct request *r)
 	if (guests && !leave && strcmp(guests, "stop") != 0)
 		return request_fail(r, CONTROL_BAD_REQUEST,
 				    "guests: must be \"stop\" or \"leave\"");
-	request_ok(r, NULL);
+	request_done(r);
 	session_end(s, leave);
 }
 

@@ -269,7 +269,7 @@ static void on_connected(void *opaque, enum exo_reason reason, int fd)
 	if (reason)
 		request_fail_reason(r, reason, request_string(r, "service"));
 	else
-		request_ok_fd(r, NULL, fd);
+		request_done_fd(r, fd);
 }
 
 static void cancel_connect(struct request *r)
@@ -291,7 +291,7 @@ static void connect_port(struct request *r)
 	if (err)
 		return request_fail(r, err == -ENOSPC ? CONTROL_LIMIT : CONTROL_INTERNAL, "%s: %s",
 				    m->name, strerror(-err));
-	request_ok_fd(r, NULL, fd);
+	request_done_fd(r, fd);
 }
 
 /* With guest and service: does that guest provide it? Answered if not. */
@@ -336,7 +336,7 @@ static void op_listen(struct request *r)
 
 	switch (err) {
 	case 0:
-		return request_ok(r, NULL);
+		return request_done(r);
 	case -EEXIST:
 		return request_fail(r, CONTROL_EXISTS, "%s is provided already", service);
 	case -ENOSPC:

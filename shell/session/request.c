@@ -184,17 +184,22 @@ static void answer(struct request *r, json_t *line, int fd)
 	request_drop(r);
 }
 
-void request_ok_fd(struct request *r, json_t *fields, int fd)
+void request_done_fd(struct request *r, int fd)
 {
-	json_t *line = fields ? fields : json_object();
+	answer(r, json_pack("{s:b}", "ok", 1), fd);
+}
 
-	json_object_set_new(line, "ok", json_true());
-	answer(r, line, fd);
+void request_done(struct request *r)
+{
+	request_done_fd(r, -1);
 }
 
 void request_ok(struct request *r, json_t *fields)
 {
-	request_ok_fd(r, fields, -1);
+	if (!fields)
+		return request_fail(r, CONTROL_INTERNAL, "out of memory");
+	json_object_set_new(fields, "ok", json_true());
+	answer(r, fields, -1);
 }
 
 /* Takes over extra. */

@@ -1305,6 +1305,68 @@ START_TEST(added_and_started)
 }
 END_TEST
 
+/* ---- no memory -------------------------------------------------------------------------- */
+
+static unsigned allocations_left;
+
+static void *few_allocations(size_t size)
+{
+	return allocations_left && --allocations_left ? malloc(size) : NULL;
+}
+
+/* Asks for everything that says much. False: the session hung up, as it may when it can't answer.
+ */
+static void ask_much(void)
+{
+	static const char *const requests[] = {
+		"{\"id\":1,\"op\":\"start\",\"program\":\"/p\",\"name\":\"a\",\"args\":[\"x\"]}\n",
+		"{\"id\":2,\"op\":\"grant\",\"guest\":\"a\",\"service\":\"s\"}\n",
+		"{\"id\":3,\"op\":\"ps\"}\n",
+		"{\"id\":4,\"op\":\"wires\"}\n",
+		"{\"id\":5,\"op\":\"top\"}\n",
+		"{\"id\":6,\"op\":\"connect\",\"service\":\"s\"}\n",
+		"{\"id\":7,\"op\":\"reach\",\"service\":\"s\"}\n",
+		"{\"id\":8,\"op\":\"log\",\"guest\":\"a\"}\n",
+		"{\"id\":9,\"op\":\"audit\"}\n",
+		"{\"id\":10,\"op\":\"wait\",\"guest\":\"a\"}\n",
+	};
+
+	for (size_t i = 0; i < COUNT(requests); i++) {
+		(void)!send(sock, requests[i], strlen(requests[i]), MSG_NOSIGNAL);
+		fake_turn();
+	}
+	fake_advance(300);
+	if (session_find(&fake.s, "a")) {
+		lifecycle_started(session_find(&fake.s, "a"));
+		fake_end(session_find(&fake.s, "a"), EXO_END_EXIT, 0);
+	}
+	fake_turn();
+}
+
+START_TEST(memory_fails)
+{
+	bool passed = false;
+
+	for (unsigned n = 1; !passed; n++) {
+		ck_assert_uint_lt(n, 5000);
+		allocations_left = n;
+		json_set_alloc_funcs(few_allocations, free);
+		ask_much();
+		passed = allocations_left > 1;
+		json_set_alloc_funcs(malloc, free);
+		while (receive() &&
+		       memchr(buffer, '\n', filled)) { /* whole lines, each of them JSON */
+			json_decref(next_line());
+			if (got_fd >= 0)
+				close(got_fd);
+			got_fd = -1;
+		}
+		end();
+		begin();
+	}
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -1349,6 +1411,7 @@ int main(void)
 		log_that_is_long,
 		audits,
 		added_and_started,
+		memory_fails,
 	};
 	Suite *s = suite_create("control");
 	TCase *tc = tcase_create("control");
