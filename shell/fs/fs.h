@@ -32,7 +32,8 @@ struct fs_node {
 /* An open file or folder. */
 struct fs_file {
 	int fd;
-	uint64_t pos; /* of a folder: where its fd is */
+	uint64_t pos; /* of a folder: where its fd is, unless it was moved on */
+	bool moved;
 };
 
 /* fs_backend.c, over FS_ROOT_FD. `fs` of its functions is not used: NULL. */

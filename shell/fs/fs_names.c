@@ -175,31 +175,45 @@ static struct p9_dirent to_dirent(const struct entry *e)
 	return d;
 }
 
-long fs_readdir(void *fs, void *file, uint64_t off, void *buf, uint32_t n)
+/*
+ * What the kernel gave, as far as there is room; f->pos is where to go on. "." and ".."
+ * can't be walked to, so they are not listed. Bytes, or -EINVAL: no room for one.
+ */
+static long put_entries(struct fs_file *f, const char *raw, long got, uint8_t *buf, uint32_t n)
 {
-	_Alignas(8) char raw[8192];
-	struct fs_file *f = file;
 	uint32_t done = 0;
-	long got;
 
-	if (off != f->pos && lseek(f->fd, (off_t)off, SEEK_SET) < 0)
-		return -errno;
-	f->pos = off;
-	got = syscall(SYS_getdents64, f->fd, raw, n < sizeof(raw) ? n : sizeof(raw));
-	if (got < 0)
-		return -errno;
 	for (long at = 0; at < got;) {
 		const struct entry *e = (const struct entry *)(const void *)(raw + at);
 		struct p9_dirent d = to_dirent(e);
-		size_t put = p9_dirent_put((uint8_t *)buf + done, n - done, &d);
+		size_t put = p9_name_valid(d.name) ? p9_dirent_put(buf + done, n - done, &d) : 0;
 
-		if (!put) { /* the fd is further than what is told */
-			f->pos = UINT64_MAX;
+		if (!put && p9_name_valid(d.name)) { /* the fd is further than what is told */
+			f->moved = true;
 			return done ? (long)done : -EINVAL;
 		}
 		done += (uint32_t)put;
 		f->pos = d.offset;
 		at += e->bytes;
 	}
+	return done;
+}
+
+long fs_readdir(void *fs, void *file, uint64_t off, void *buf, uint32_t n)
+{
+	_Alignas(8) char raw[8192];
+	struct fs_file *f = file;
+	long got, done = 0;
+
+	if ((off != f->pos || f->moved) && lseek(f->fd, (off_t)off, SEEK_SET) < 0)
+		return -errno;
+	f->pos = off;
+	f->moved = false;
+	do {
+		got = syscall(SYS_getdents64, f->fd, raw, n < sizeof(raw) ? n : sizeof(raw));
+		if (got < 0)
+			return -errno;
+		done = put_entries(f, raw, got, buf, n);
+	} while (got && !done);
 	return done;
 }
