@@ -55,6 +55,15 @@ void manifest_time_words(uint64_t ns, char out[32])
 	snprintf(out, 32, "%llu %s%s", (unsigned long long)ns, units[i].name, ns == 1 ? "" : "s");
 }
 
+/* The rest of a lease is an odd number of milliseconds; a person wants two digits or three. */
+static uint64_t rounded_ns(uint64_t ms)
+{
+	uint64_t unit = ms > 600000 ? 60000 : ms > 10000 ? 1000 : 1;
+
+	ms = ms / unit * unit + (ms % unit ? unit : 0);
+	return ms > UINT64_MAX / 1000000 ? UINT64_MAX : ms * 1000000;
+}
+
 void manifest_limit_words(const struct policy_limits *l, char out[MANIFEST_LIMITS_MAX])
 {
 	char size[32];
@@ -75,7 +84,7 @@ void manifest_limit_words(const struct policy_limits *l, char out[MANIFEST_LIMIT
 				      "; at most %s a second in each connection", size);
 	}
 	if (l->lease_ms) {
-		manifest_time_words(l->lease_ms * 1000000, size);
+		manifest_time_words(rounded_ns(l->lease_ms), size);
 		snprintf(out + n, MANIFEST_LIMITS_MAX - n, "; for %s", size);
 	}
 }

@@ -645,13 +645,14 @@ START_TEST(words)
 	struct text t = {0};
 
 	ck_assert_int_eq(manifest_parse(manifest, sizeof(manifest) - 1, "/n.exo", &m, why), 0);
-	grant("a", BOTH, (struct policy_limits){.max_conns = 4});
+	grant("a", BOTH, (struct policy_limits){.max_conns = 4, .lease_ms = 3599793});
 	policy_grant(p, "b", "files", 1, NULL, POLICY_MANIFEST, 0, 0);
 	policy_who_can_reach(p, "files", collect, &t);
 	ck_assert_str_eq(t.data,
 			 "files is provided by s.\n"
 			 "a may connect to files: a person granted it, and it may hand that "
-			 "on (grant 1); at most 4 connections at once.\n"
+			 "on (grant 1); at most 4 connections at once; "
+			 "for 1 hour.\n"
 			 "b may connect to files: its manifest says so (grant 2).\n");
 	t.length = 0;
 	policy_who_can_reach(p, "nothing", collect, &t);
