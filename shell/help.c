@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-
 static const char general[] =
 	"Usage: exo COMMAND [OPTIONS] …\n"
 	"Every program is its own machine: a micro-VM that starts like a process.\n"

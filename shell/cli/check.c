@@ -65,7 +65,7 @@ int check_command(char **argv, uint64_t start_ns)
 		{"json", 0, false, OPTION_JSON}, COMMON_HELP_DEF, {NULL}};
 	bool json = false;
 	char **files;
-	int err = common_parse(argv, options, apply, &json, 1, 4096, "[--json] MANIFEST…", &files);
+	int err = common_parse(argv, options, apply, &json, 1, 4096, "[--json] FILE…", &files);
 	struct text out = {0};
 	json_t *list, *answer;
 

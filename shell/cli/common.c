@@ -137,7 +137,7 @@ const char *common_duration(uint64_t ms, char out[16])
 		     {UINT64_MAX, 86400000, "d"}};
 	unsigned i = 0;
 
-	while (ms >= units[i].below_ms && i < 4)
+	while (i < 4 && ms >= units[i].below_ms)
 		i++;
 	snprintf(out, 16, "%llu%s", (unsigned long long)(ms / units[i].unit_ms), units[i].unit);
 	return out;

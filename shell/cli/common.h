@@ -23,8 +23,8 @@ typedef int common_option_fn(void *opaque, int id, char *value);
 
 /*
  * Walks the options, which may stand between operands. 0 with *operands (in argv,
- * which is changed); COMMON_DONE; or CLI_TROUBLE after a line. Fewer than `least` or more than `most` operands are
- * an error, which shows `usage`.
+ * which is changed); COMMON_DONE; or CLI_TROUBLE after a line. Fewer than `least`
+ * or more than `most` operands are an error, which shows `usage`.
  */
 int common_parse(char **argv, const struct opts_def *defs, common_option_fn *apply, void *opaque,
 		 int least, int most, const char *usage, char ***operands);

@@ -47,6 +47,16 @@ static int parse_signal(const char *text, uint64_t *signo)
 			  text);
 }
 
+static int parse_timeout(const char *text, uint64_t *ns)
+{
+	if (!opts_parse_duration(text, ns))
+		return 0;
+	return text_error(CLI_TROUBLE,
+			  "--timeout %s: not a duration; write a number and ms, s, m or h, as in "
+			  "--timeout 10s",
+			  text);
+}
+
 static int apply(void *opaque, int id, char *value)
 {
 	struct manage *m = opaque;
@@ -56,12 +66,7 @@ static int apply(void *opaque, int id, char *value)
 		return parse_signal(value, &m->signal);
 	case OPTION_TIMEOUT:
 		m->has_timeout = true;
-		if (opts_parse_duration(value, &m->timeout_ns))
-			return text_error(CLI_TROUBLE,
-					  "--timeout %s: not a duration; write a number and ms, s, "
-					  "m or h, as in --timeout 10s",
-					  value);
-		return 0;
+		return parse_timeout(value, &m->timeout_ns);
 	case OPTION_LINES:
 		if (opts_parse_number(value, 0, 1000000, &m->lines))
 			return text_error(CLI_TROUBLE, "--lines %s: not a number up to 1000000",

@@ -352,7 +352,7 @@ static int64_t sum(const json_t *list, const char *const *keys, char *const *val
 	{
 		bool same = true;
 
-		for (unsigned k = 0; keys[k]; k++)
+		for (unsigned k = 0; values && keys[k]; k++)
 			same = same && !strcmp(cli_text(object, keys[k]), values[k]);
 		*found += same && (!*field || json_object_get(object, field));
 		total += same ? cli_int(object, field) : 0;
@@ -429,7 +429,7 @@ const struct script_command script_guest_commands[] = {
 	{"session", 1, 1, run_session, "private | default | FOLDER"},
 	{"kill-session", 0, 0, run_kill_session, ""},
 	{"restart-session", 0, 0, run_restart_session, ""},
-	{"start", 2, SCRIPT_WORDS_MAX, run_start, "NAME [OPTIONS] PROGRAM | MANIFEST [ARGUMENTS…]"},
+	{"start", 2, SCRIPT_WORDS_MAX, run_start, "NAME [OPTIONS] PROGRAM [ARGUMENTS…]"},
 	{"add", 1, 1, run_add, "MANIFEST"},
 	{"remove", 1, 1, run_op, "NAME"},
 	{"wait", 2, 3, run_wait, "NAME ready | ended | failed [TIME]"},
