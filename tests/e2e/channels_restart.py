@@ -14,6 +14,7 @@ from vmmctl import Tap
 BUILD, FOLDER = os.path.abspath(sys.argv[1]), sys.argv[2]
 CHAN = os.path.join(os.path.abspath(sys.argv[3]), "chan.elf")
 tap = Tap()
+MIB = 1 << 20
 
 
 def hello(v, number=None, name=None, pid=None, fds=None):
@@ -153,33 +154,35 @@ def real(folder):
     """Guests of ours, whose data goes on all the time."""
     s = Session(BUILD, folder)
     try:
-        s.start("server", CHAN, "serve 10 stream count=0 threads echo",
+        s.start("server", CHAN, "serve 10 stream count=0 threads chunk=4096 slow 10",
                 provides=["echo = 10 stream"])
-        s.start("pinger", CHAN, "connect 77 stream retry=5000 ping 200000 64", uses=["echo = port=77"])
+        s.start("sender", CHAN, f"connect 77 stream retry=5000 source {2 * MIB}",
+                uses=["echo = port=77"])
         wait_for(lambda: len(s.wires()) == 1)
         before = s.wires()[0]
         time.sleep(0.2)
-        pids = {n: s.guest(n)["pid"] for n in ("server", "pinger")}
+        pids = {n: s.guest(n)["pid"] for n in ("server", "sender")}
         s.crash()
         time.sleep(0.3)
         alive = all(os.path.exists(f"/proc/{p}") for p in pids.values())
         s.begin()
-        back = wait_for(lambda: s.wires() or (s.guest("pinger") or {}).get("state") == "ended")
+        back = wait_for(lambda: s.wires() or (s.guest("sender") or {}).get("state") == "ended")
         tap.check(alive, "guests outlive a killed session")
         after = s.wires()
         if after:
             tap.check(after[0]["conn"] == before["conn"] and after[0]["path"] == before["path"] and
-                      after[0]["from"] == "pinger", "the new session finds their connection",
+                      after[0]["from"] == "sender", "the new session finds their connection",
                       f"{before} {after}")
         tap.check({n: s.guest(n)["pid"] for n in pids} == pids, "and them", f"{pids}")
-        s.start("second", CHAN, "connect 77 stream retry=5000 ping 100 64", uses=["echo = port=77"])
+        s.start("second", CHAN, "connect 77 stream retry=5000 source 40960", uses=["echo = port=77"])
         ended = s.control.call("wait", guest="second", timeout_ms=20000)
         tap.check(ended.get("exit_code") == 0, "an adopted provider serves new clients",
                   f"{ended} {s.log('second')}")
-        ended = s.control.call("wait", guest="pinger", timeout_ms=60000, timeout=70)
-        tap.check(ended.get("exit_code") == 0 and "ping 200000 rounds" in s.log("pinger"),
-                  "a ping-pong that went on all the time has lost nothing",
-                  f"{ended} {s.log('pinger')}")
+        ended = s.control.call("wait", guest="sender", timeout_ms=60000, timeout=70)
+        whole = wait_for(lambda: f"received {2 * MIB}" in s.log("server"))
+        tap.check(ended.get("exit_code") == 0 and whole,
+                  "a transfer that went on all the time has lost nothing",
+                  f"{ended} {s.log('sender')} {s.log('server')}")
         tap.check("listening" in s.log("server"), "logs go on", s.log("server"))
         answer = s.control.call("stop", guest="server", timeout_ms=500)
         tap.check(answer["ok"] and wait_for(lambda: not os.path.exists(f"/proc/{pids['server']}")),
