@@ -453,6 +453,30 @@ def doorbells():
     broker.finish()
 
 
+def eventfds(g):
+    fds = f"/proc/{g.pid}/fd"
+    return sum("eventfd" in os.readlink(f"{fds}/{n}") for n in os.listdir(fds))
+
+
+def bells_go():
+    """The doorbell of an other end: at once when revoked, else a while after the last connection."""
+    with Pair(("count=0", "hold"), ("hold",)) as p:
+        p.until(lambda: p.client.said("holding") and p.server.said("holding"))
+        before = eventfds(p.server)
+        p.broker.revoke(1)
+        p.server.send(STATS_REQUEST)
+        p.until(lambda: p.server.answers)
+        after = eventfds(p.server)
+        tap.check(before - after == 1, "revoked: the doorbell is gone at once",
+                  f"{before} {after}", *p.notes())
+    with Pair(("count=0", "greet"), ("say", "x")) as p:
+        p.until(lambda: p.client.hung_up)
+        now = eventfds(p.server)
+        p.until(lambda: False, 1.5)
+        tap.check(now - eventfds(p.server) == 1, "closed: it goes after a while",
+                  f"{now} {eventfds(p.server)}", *p.notes())
+
+
 def many():
     for path in ("direct", "switched"):
         direct = PATHS[path]
@@ -466,7 +490,6 @@ def many():
 
 
 for test in (data, no_exits, revoked, killed, refused, adopted, nobody_listens,
-             one_shell_after_the_other, memory, paused,
-             messages, doorbells, many):
+             one_shell_after_the_other, memory, paused, messages, doorbells, bells_go, many):
     test()
 sys.exit(tap.done())
