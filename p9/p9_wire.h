@@ -214,7 +214,7 @@ static inline struct p9_str p9_str(const char *s)
 {
 	uint16_t n = 0;
 
-	while (s[n] && n < UINT16_MAX)
+	while (n < UINT16_MAX && s[n])
 		n++;
 	return (struct p9_str){s, n};
 }
