@@ -4,11 +4,12 @@
  * (struct p9_backend) has the files. The same code serves folders of the host
  * (exo-fs) and whatever a guest program likes to show as files.
  *
- *	for (;;) {
- *		p = p9_conn_room(c, &n);
- *		if (n) got = read(fd, p, n), err = p9_conn_received(c, got);
+ *	while (!err) {
  *		p = p9_conn_output(c, &n);
- *		if (n) put = write(fd, p, n), err = p9_conn_sent(c, put);
+ *		if (n)
+ *			err = p9_conn_sent(c, write(fd, p, n));
+ *		else
+ *			p = p9_conn_room(c, &n), err = p9_conn_received(c, read(fd, p, n));
  *	}
  *
  * Requests are answered one after the other, in their order. A connection's
