@@ -116,6 +116,8 @@ int channel_attach(struct vsock *v, struct conn *c)
 	bool direct = c->ring.may_direct && vdev_has_feature(&v->dev, EXO_VSOCK_F_DIRECT);
 	int err;
 
+	if (c->state == CONN_REQUESTED)
+		c->due = DUE_REQUEST;
 	if (!v->dev.host->map)
 		return -ENOSYS;
 	err = map(v, c, direct ? VDEV_MAP_GUEST : 0);
@@ -142,7 +144,6 @@ void channel_attach_all(struct vsock *v)
 			conn_reset(v, c, EXO_REASON_BUDGET);
 			continue;
 		}
-		c->due |= DUE_REQUEST;
 		vsock_settle(v, c);
 	}
 }

@@ -172,14 +172,12 @@ static int channel_locked(struct vsock *v, const struct exo_vmm_channel *m, int 
 	if (!v->dev.running) /* an offer: requests are of drivers that run */
 		return 0;
 	err = channel_attach(v, c);
-	if (err) {
+	if (err)
 		conn_reset(v, c, reason_of(err));
-	} else if (m->request) {
+	else if (m->request)
 		grant(v, c);
-	} else {
-		c->due = DUE_REQUEST;
+	else
 		vsock_settle(v, c);
-	}
 	return err;
 }
 

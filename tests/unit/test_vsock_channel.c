@@ -339,6 +339,76 @@ START_TEST(test_offer_before_driver)
 }
 END_TEST
 
+/* The opener goes while the driver has yet to come: nothing is left, and nobody is told. */
+START_TEST(test_closed_before_driver)
+{
+	struct exo_vmm_channel m;
+	int fd;
+
+	for (unsigned i = 0; i < 2; i++) {
+		memset(&c, 0, sizeof(c));
+		vsock_rig_make_for(&c.v, true);
+		peer_init(&c.far);
+		c.far_bell = -1;
+		c.conn = CONN;
+		c.v.features = DRV_ALL_FEATURES;
+		fd = chan_rig_ring(&c, RING, true, STREAM);
+		m = chan_rig_offer(&c);
+		ck_assert_int_eq(vsock_channel(c.v.d.dev, &m, fd, dup(c.far_bell)), 0);
+		vsock_close_conn(c.v.d.dev, CONN, i ? EXO_REASON_REVOKED : EXO_REASON_DIED);
+		chan_rig_state(&c, EXO_CHANNEL_REFUSED, i ? EXO_REASON_REVOKED : EXO_REASON_DIED);
+		check_gone();
+		vsock_rig_start(&c.v, 8, 4096);
+		vsock_rig_expect_quiet(&c.v);
+		chan_rig_finish(&c);
+	}
+}
+END_TEST
+
+/* The host fails: no doorbell left for the guest, none of ours, no mapping. */
+START_TEST(test_host_fails)
+{
+	struct exo_vmm_channel m;
+	int fd;
+
+	chan_rig_init(&c, true, true);
+	for (uint32_t i = 0; i <= DRV_BELLS; i++) {
+		fd = chan_rig_ring(&c, RING, true, STREAM);
+		m = chan_rig_offer(&c);
+		m.conn = c.conn = i + 1;
+		m.peer = i;
+		ck_assert_int_eq(vsock_channel(c.v.d.dev, &m, fd, dup(c.far_bell)),
+				 i < DRV_BELLS ? 0 : -ENOSPC);
+		ck_assert_uint_eq(c.v.d.nmaps, i < DRV_BELLS ? i + 1 : DRV_BELLS);
+		if (i < DRV_BELLS)
+			vsock_rig_expect(&c.v, VIRTIO_VSOCK_OP_REQUEST);
+	}
+	chan_rig_state(&c, EXO_CHANNEL_REFUSED, EXO_REASON_BUDGET);
+	vsock_rig_expect_quiet(&c.v); /* the guest never heard of it */
+	chan_rig_finish(&c);
+
+	for (unsigned i = 0; i < 2; i++) { /* for a switched one */
+		unsigned fds;
+
+		chan_rig_init(&c, true, false);
+		fd = chan_rig_ring(&c, RING, true, STREAM);
+		m = chan_rig_offer(&c);
+		fds = vsock_rig_fds();
+		if (i)
+			c.v.d.host.map = NULL;
+		else
+			for (unsigned w = 0; w < DRV_WATCHES; w++)
+				c.v.d.watch[w].fd = 0;
+		ck_assert_int_eq(vsock_channel(c.v.d.dev, &m, fd, dup(c.far_bell)),
+				 i ? -ENOSYS : -ENOSPC);
+		chan_rig_state(&c, EXO_CHANNEL_REFUSED, i ? EXO_REASON_REFUSED : EXO_REASON_BUDGET);
+		check_gone();
+		ck_assert_uint_eq(vsock_rig_fds(), fds - 1);
+		chan_rig_finish(&c);
+	}
+}
+END_TEST
+
 /* H-16: the guest's driver is reset with all kinds of connections open. */
 START_TEST(test_h16_reset)
 {
@@ -592,6 +662,8 @@ int main(void)
 	tcase_add_test(tc, test_small_buffers);
 	tcase_add_test(tc, test_window_full);
 	tcase_add_test(tc, test_offer_before_driver);
+	tcase_add_test(tc, test_closed_before_driver);
+	tcase_add_test(tc, test_host_fails);
 	tcase_add_test(tc, test_h16_reset);
 	tcase_add_test(tc, test_late_answers);
 	tcase_add_test(tc, test_answer_after_failure);

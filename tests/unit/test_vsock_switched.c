@@ -628,6 +628,89 @@ START_TEST(test_hostile_noise)
 }
 END_TEST
 
+/* ---- two guests
+ * ---------------------------------------------------------------------------------- */
+
+/* A connection between two devices, as between two VMMs; neither end is ours. */
+static struct chan_rig two[2];
+
+static void wire(void)
+{
+	int fd = chan_rig_ring(&two[0], 16384, true, SEQPACKET), again = dup(fd);
+	struct exo_vmm_channel m = chan_rig_offer(&two[0]);
+
+	vsock_rig_send(&two[0].v, SEQPACKET, VIRTIO_VSOCK_OP_REQUEST, 0, NULL, 0);
+	ck_assert_int_eq(vsock_channel(two[1].v.d.dev, &m, fd, dup(two[0].v.bell_fd)), 0);
+	vsock_rig_expect(&two[1].v, VIRTIO_VSOCK_OP_REQUEST);
+	two[1].host_port = EXO_CONN_PORT(CONN);
+	two[1].guest_port = SERVED;
+	two[1].type = SEQPACKET;
+	chan_rig_send(&two[1], VIRTIO_VSOCK_OP_RESPONSE, 0, NULL, 0);
+	chan_rig_state(&two[1], EXO_CHANNEL_ACCEPTED, EXO_REASON_NONE);
+	m.request = vsock_rig_asked(&two[0].v);
+	m.side = 0;
+	ck_assert_int_eq(vsock_channel(two[0].v.d.dev, &m, again, dup(two[1].v.bell_fd)), 0);
+	vsock_rig_expect(&two[0].v, VIRTIO_VSOCK_OP_RESPONSE);
+	two[0].host_port = HOST_PORT;
+	two[0].guest_port = GUEST_PORT;
+}
+
+START_TEST(test_two_guests)
+{
+	static uint8_t data[9000], got[2][9000];
+	unsigned sent[2] = {0}, received[2] = {0};
+	uint32_t tx[2] = {0}, have[2] = {0};
+
+	chan_rig_init(&two[0], true, false);
+	chan_rig_init(&two[1], true, false);
+	wire();
+	while (received[0] < 500 || received[1] < 500) {
+		for (unsigned i = 0; i < 2; i++) {
+			struct chan_rig *r = &two[i];
+			uint32_t len = sent[i] * 7919 % sizeof(data);
+
+			vsock_rig_fill(data, len, sent[i]);
+			if (sent[i] < 500 && tx[i] + len - r->v.h.fwd_cnt <= 16376) {
+				chan_rig_send(r, VIRTIO_VSOCK_OP_RW, EOM, data, len);
+				tx[i] += len;
+				sent[i]++;
+			}
+			drv_pump(&r->v.d, 0);
+			while (*drv_used_idx(&r->v.d, 0) != r->v.d.q[0].used_idx) {
+				ck_assert(vsock_rig_recv(&r->v));
+				if (r->v.h.op != VIRTIO_VSOCK_OP_RW)
+					continue;
+				memcpy(got[i] + have[i], r->v.payload, r->v.h.len);
+				have[i] += r->v.h.len;
+				r->v.fwd_cnt += r->v.h.len;
+				if (!(r->v.h.flags & EOM))
+					continue;
+				len = received[i] * 7919 % sizeof(data);
+				vsock_rig_fill(data, len, received[i]++);
+				ck_assert_uint_eq(have[i], len);
+				ck_assert_mem_eq(got[i], data, len);
+				have[i] = 0;
+			}
+			chan_rig_send(r, VIRTIO_VSOCK_OP_CREDIT_REQUEST, 0, NULL, 0);
+		}
+	}
+	/* One closes: the other is told by the ring, before the owner knows. */
+	chan_rig_send(&two[0], VIRTIO_VSOCK_OP_SHUTDOWN, BOTH, NULL, 0);
+	while (two[1].v.h.op != VIRTIO_VSOCK_OP_SHUTDOWN || two[1].v.h.flags != BOTH)
+		ck_assert(vsock_rig_recv(&two[1].v));
+	chan_rig_send(&two[1], VIRTIO_VSOCK_OP_RST, 0, NULL, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		struct exo_vmm_channel_state state =
+			chan_rig_state(&two[i], EXO_CHANNEL_CLOSED, EXO_REASON_CLOSED);
+
+		ck_assert_uint_eq(state.tx_messages, 500);
+		ck_assert_uint_eq(state.rx_messages, 500);
+		ck_assert_uint_eq(two[i].v.d.nmaps, 0);
+		chan_rig_finish(&two[i]);
+	}
+}
+END_TEST
+
 /* ---- limits of rate ------------------------------------------------------------------------- */
 
 /* Both directions together, at most the rate plus a short burst; and not much less. */
@@ -717,6 +800,7 @@ int main(void)
 	tcase_add_test(tc, test_hostile_positions);
 	tcase_add_test(tc, test_hostile_mid_message);
 	tcase_add_test(tc, test_hostile_noise);
+	tcase_add_test(tc, test_two_guests);
 	tcase_add_test(tc, test_rate);
 	tcase_add_test(tc, test_rate_drains);
 	suite_add_tcase(s, tc);
