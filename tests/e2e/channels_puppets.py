@@ -2,6 +2,7 @@
 speaks for. usage: channels_puppets.py BUILD FOLDER"""
 import fcntl
 import os
+import resource
 import shutil
 import struct
 import sys
@@ -253,7 +254,7 @@ def on_demand(s):
     server.sock.close()
     server.exit()
     client.closed()
-    s.wait_state("lazy", "ended")
+    s.wait_state("lazy", "added")
     client.request(client.slot("lazy"))
     server = s.meet_puppet("lazy")
     server.send(STARTED)
@@ -488,9 +489,68 @@ def liars(s):
               f"{took:.3f} s")
 
 
+def many(s):
+    """1,000 connections at once, and what it costs to look at them, and to end them."""
+    server = provider(s)
+    clients = [user(s, name=f"c{i}") for i in range(17)]
+    began = time.monotonic()
+    conns = 0
+    for client in clients:
+        for _ in range(60):
+            client.request(client.slot("echo"))
+            c = server.accept()
+            for fd in c["fds"] + client.channel()["fds"]:
+                os.close(fd)
+            conns += 1
+    took = time.monotonic() - began
+    w = s.wires()
+    tap.check(len(w) == conns == 1020 and took < 10, "a thousand connections at once",
+              f"{len(w)} in {took:.3f} s")
+    held = len(os.listdir(f"/proc/{s.process.pid}/fd"))
+    tap.check(held < 200, "cost the session no descriptors", f"{held}")
+    began = time.monotonic()
+    server.ended()
+    server.exit()
+    told = 0
+    while told < 60 and clients[0].closed(1):
+        told += 1
+    took = time.monotonic() - began
+    tap.check(told == 60 and wait_for(lambda: not s.wires()) and took < 4,
+              "one end of all of them goes", f"{told} {took:.3f} s")
+    s.control.ask("hello")
+
+
+def out_of_descriptors(s):
+    server, client = provider(s), user(s)
+    pid = s.process.pid
+    free = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    used = max(int(fd) for fd in os.listdir(f"/proc/{pid}/fd")) + 1
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (used, free[1]))
+    seen = set()
+    for _ in range(12):
+        client.request(client.slot("echo"))
+        c = server.channel(0.3)
+        if c:
+            server.state(c["conn"], ACCEPTED)
+            seen.add("made" if client.channel() else "lost")
+        else:
+            seen.add(client.refusal())
+    talk = client.talk()
+    opened = [client.talk() for _ in range(3)]
+    answer = s.control.call("start", manifest=s.manifest("more", os.path.join(s.folder, "image.elf"),
+                                                         os.path.join(s.folder, "meet")))
+    tap.check(seen <= {"made", ("budget", 105)} and not answer["ok"],
+              "without a free descriptor: connects are refused, starts fail", f"{seen} {answer}")
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, free)
+    more = s.puppet("again")
+    client.request(client.slot("echo"))
+    tap.check(more.config["guest"] and server.accept() and client.channel(),
+              "and afterwards all is well", f"{talk} {opened}")
+
+
 def main():
     names = sys.argv[3:] or ("wires reasons ends revoking lingering on_demand host delegation "
-                             "port_one liars").split()
+                             "port_one liars many out_of_descriptors").split()
     for name in names:
         section(globals()[name])
     sys.exit(tap.done())
