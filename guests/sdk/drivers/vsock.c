@@ -15,6 +15,7 @@ enum { RX, TX, EVENT, QUEUES };
 #define TX_RING 64
 #define TX_DATA 16    /* slots with room for a payload */
 #define TX_CONTROL 32 /* slots for a header alone */
+#define CONTROL_SLOTS (((1ull << TX_CONTROL) - 1) << TX_DATA)
 #define EVENT_BUFFERS 2
 #define HDR sizeof(struct virtio_vsock_hdr)
 #define SLOT_BYTES ((VSOCK_PACKET_BYTES + HDR + 63) & ~63ull)
@@ -197,15 +198,12 @@ static bool enqueue(unsigned slot, const void *p, uint32_t len)
 	return true;
 }
 
-int vsock_send(const struct virtio_vsock_hdr *h, const struct iovec *iov, int n, size_t at,
-	       uint32_t len)
+/* A slot, sooner or later; negative: the device broke. */
+static int await_slot(uint64_t among)
 {
-	uint8_t *p;
 	int slot;
 
-	while ((slot = take_slot((1ull << TX_DATA) - 1)) < 0) {
-		if (vs.q[TX].broken)
-			return -EIO;
+	while ((slot = take_slot(among)) < 0 && !vs.q[TX].broken) {
 		vsock_kick();
 		vs.tx_waiting++;
 		if (!virtq_irq_on(&vs.q[TX]))
@@ -214,6 +212,17 @@ int vsock_send(const struct virtio_vsock_hdr *h, const struct iovec *iov, int n,
 	}
 	if (!vs.tx_waiting)
 		virtq_irq_off(&vs.q[TX]);
+	return slot;
+}
+
+int vsock_send(const struct virtio_vsock_hdr *h, const struct iovec *iov, int n, size_t at,
+	       uint32_t len)
+{
+	int slot = await_slot((1ull << TX_DATA) - 1);
+	uint8_t *p;
+
+	if (slot < 0)
+		return -EIO;
 	p = vs.tx + (unsigned)slot * SLOT_BYTES;
 	memcpy(p, h, HDR);
 	iov_from(iov, n, at, p + HDR, len);
@@ -225,10 +234,8 @@ void vsock_kick(void)
 	virtq_kick(vs.dev, &vs.q[TX]);
 }
 
-bool vsock_send_control(const struct virtio_vsock_hdr *h)
+static bool send_header(int slot, const struct virtio_vsock_hdr *h)
 {
-	int slot = take_slot(((1ull << TX_CONTROL) - 1) << TX_DATA);
-
 	if (slot < 0)
 		return false;
 	vs.control[slot - TX_DATA] = *h;
@@ -236,6 +243,16 @@ bool vsock_send_control(const struct virtio_vsock_hdr *h)
 		return false;
 	vsock_kick();
 	return true;
+}
+
+bool vsock_send_control(const struct virtio_vsock_hdr *h)
+{
+	return send_header(take_slot(CONTROL_SLOTS), h);
+}
+
+bool vsock_send_control_wait(const struct virtio_vsock_hdr *h)
+{
+	return send_header(await_slot(CONTROL_SLOTS), h);
 }
 
 static void on_rx(unsigned i, uint32_t len)

@@ -33,6 +33,8 @@ int vsock_send(const struct virtio_vsock_hdr *h, const struct iovec *iov, int n,
 void vsock_kick(void);
 /* Queues a packet without payload and kicks; false if there is no room. Never waits. */
 bool vsock_send_control(const struct virtio_vsock_hdr *h);
+/* The same, but waits for room; for calls of the program. False: the device broke. */
+bool vsock_send_control_wait(const struct virtio_vsock_hdr *h);
 
 /* Takes in what has arrived: calls the two functions below. */
 void vsock_drain(void);

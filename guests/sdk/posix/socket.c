@@ -188,7 +188,7 @@ static long connect_port(struct vsock *s, uint32_t cid, uint32_t port, bool nonb
 	s->reason = EXO_REASON_NONE;
 	s->peer_no_send = s->peer_no_recv = false;
 	vsock_connect_timer(s);
-	if (!vsock_control(s, VIRTIO_VSOCK_OP_REQUEST, 0)) {
+	if (!vsock_control_wait(s, VIRTIO_VSOCK_OP_REQUEST, 0)) {
 		timer_clear(&s->timer);
 		s->state = VSOCK_NEW;
 		return -ENOBUFS;

@@ -100,6 +100,13 @@ bool vsock_control(struct vsock *s, uint16_t op, uint32_t flags)
 	return vsock_send_control(&h);
 }
 
+bool vsock_control_wait(struct vsock *s, uint16_t op, uint32_t flags)
+{
+	struct virtio_vsock_hdr h = vsock_header(s, op, flags, 0);
+
+	return vsock_send_control_wait(&h);
+}
+
 uint32_t vsock_credit(const struct vsock *s)
 {
 	uint32_t flying = s->tx_cnt - s->peer_fwd_cnt;
@@ -461,12 +468,17 @@ void vsock_close(struct vsock *s)
 
 	while ((q = s->queue_head)) { /* connections that nobody accepted */
 		s->queue_head = q->queue_next;
+		q->mapped = false;
 		if (q->state == VSOCK_CONNECTED)
-			vsock_control(q, VIRTIO_VSOCK_OP_RST, 0);
+			vsock_control_wait(q, VIRTIO_VSOCK_OP_RST, 0);
 		vsock_free(q);
 	}
-	if (s->state == VSOCK_CONNECTING || (s->state == VSOCK_DONE && s->mapped))
-		vsock_control(s, VIRTIO_VSOCK_OP_RST, 0);
+	if (s->state == VSOCK_CONNECTING || (s->state == VSOCK_DONE && s->mapped)) {
+		timer_clear(&s->timer);
+		s->state = VSOCK_DONE;
+		s->mapped = false;
+		vsock_control_wait(s, VIRTIO_VSOCK_OP_RST, 0);
+	}
 	if (s->state != VSOCK_CONNECTED) {
 		vsock_free(s);
 		return;
@@ -476,7 +488,7 @@ void vsock_close(struct vsock *s)
 	s->state = VSOCK_CLOSING;
 	s->timer.fn = close_expired;
 	timer_set(&s->timer, clock_ns() + CLOSE_NS, 0);
-	if (!s->broken)
-		vsock_control(s, VIRTIO_VSOCK_OP_SHUTDOWN,
-			      VIRTIO_VSOCK_SHUTDOWN_RCV | VIRTIO_VSOCK_SHUTDOWN_SEND);
+	if (!s->broken) /* `s` may be gone when this returns */
+		vsock_control_wait(s, VIRTIO_VSOCK_OP_SHUTDOWN,
+				   VIRTIO_VSOCK_SHUTDOWN_RCV | VIRTIO_VSOCK_SHUTDOWN_SEND);
 }

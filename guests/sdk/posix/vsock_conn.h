@@ -79,6 +79,8 @@ struct vsock *vsock_bound(uint16_t type, uint32_t port);
 int vsock_bind_any(struct vsock *s);
 /* A packet without payload. */
 bool vsock_control(struct vsock *s, uint16_t op, uint32_t flags);
+/* The same, in a call of the program: waits until the device has room for it. */
+bool vsock_control_wait(struct vsock *s, uint16_t op, uint32_t flags);
 uint32_t vsock_credit(const struct vsock *s); /* bytes we may send */
 uint32_t vsock_buf_alloc(const struct vsock *s);
 /* The header of a packet with len bytes; counts them as sent. */

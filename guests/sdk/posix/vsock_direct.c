@@ -71,7 +71,7 @@ static void broken(struct vsock *s)
 static void drained(struct vsock *s)
 {
 	s->mapped = false;
-	vsock_control(s, VIRTIO_VSOCK_OP_RST, 0);
+	vsock_control_wait(s, VIRTIO_VSOCK_OP_RST, 0);
 }
 
 /* ---- waiting ----------------------------------------------------------- */
