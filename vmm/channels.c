@@ -1,6 +1,7 @@
 /* Shared memory and doorbells of channels; see channels.h. */
 #include "channels.h"
 
+#include "clock.h"
 #include "vm.h"
 
 #include <errno.h>
@@ -144,7 +145,7 @@ int channels_bell(struct channels *c, int fd, uint32_t key, uint32_t *value)
 
 void channels_unbell(struct channels *c, uint32_t value, bool now)
 {
-	uint64_t now_ns = vm_now_ns(), at;
+	uint64_t now_ns = clock_now_ns(), at;
 
 	pthread_mutex_lock(&c->lock);
 	at = bells_put(&c->bells, value, now_ns, now);
@@ -161,7 +162,7 @@ void channels_timer(struct channels *c)
 
 	pthread_mutex_lock(&c->lock);
 	unmap_doomed(c);
-	at = bells_sweep(&c->bells, vm_now_ns());
+	at = bells_sweep(&c->bells, clock_now_ns());
 	if (at)
 		timers_set(&c->vm->devices.timers, TIMER_CHANNELS, at);
 	pthread_mutex_unlock(&c->lock);

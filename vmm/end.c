@@ -8,6 +8,7 @@
 #include "vm.h"
 
 #include "clock.h"
+#include "clock.h"
 #include "fdmsg.h"
 
 #include <errno.h>
@@ -23,14 +24,9 @@
 #define SEND_PATIENCE_MS 1000
 #define UNREAD_MAX 64 /* messages of the shell's that nobody reads any more */
 
-uint64_t vm_now_ns(void)
-{
-	return clock_now_ns();
-}
-
 void vm_stage(struct vm *vm, enum exo_stage stage)
 {
-	vm->stage_ns[stage] = vm_now_ns();
+	vm->stage_ns[stage] = clock_now_ns();
 }
 
 static void make_printable(char *s)
@@ -122,7 +118,7 @@ _Noreturn void vm_end(struct vm *vm, enum exo_end reason, unsigned status, const
 		devices_stages(&vm->devices, vm->stage_ns);
 	if (!pending)
 		finish(vm);
-	atomic_compare_exchange_strong(&vm->drain_until_ns, &not_yet, vm_now_ns() + DRAIN_NS);
+	atomic_compare_exchange_strong(&vm->drain_until_ns, &not_yet, clock_now_ns() + DRAIN_NS);
 	timers_set(&vm->devices.timers, TIMER_END, 1);
 	wait_for_exit(vm);
 }
@@ -139,7 +135,7 @@ void vm_kill(struct vm *vm, enum exo_end reason, unsigned status, const char *fm
 		finish(vm);
 	/* It is ending: not much longer. */
 	vm->killed = true;
-	vm->drain_until_ns = vm_now_ns() + KILL_NS;
+	vm->drain_until_ns = clock_now_ns() + KILL_NS;
 	timers_set(&vm->devices.timers, TIMER_END, vm->drain_until_ns);
 }
 
@@ -150,7 +146,7 @@ void vm_end_poll(struct vm *vm)
 
 	if (!until)
 		return;
-	patient = vm_now_ns() < until;
+	patient = clock_now_ns() < until;
 	if (vm->killed ? !patient : !devices_pending(&vm->devices, patient))
 		finish(vm);
 	if (patient)

@@ -1,6 +1,7 @@
 /* The way to the shell; see link.h. */
 #include "link.h"
 
+#include "clock.h"
 #include "control.h"
 #include "fdmsg.h"
 #include "vm.h"
@@ -188,7 +189,7 @@ static void on_listen(void *opaque, int listen_fd, uint32_t events)
 
 	if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)) {
 		(void)loop_mod(&vm->loop, listen_fd, 0);
-		timers_set(&vm->devices.timers, TIMER_LINK, vm_now_ns() + RETRY_NS);
+		timers_set(&vm->devices.timers, TIMER_LINK, clock_now_ns() + RETRY_NS);
 	}
 	if (fd < 0)
 		return;

@@ -5,6 +5,7 @@
  * closes the sandbox behind itself and becomes vCPU 0. docs/vmm.md has the whole.
  */
 #include "boot.h"
+#include "clock.h"
 #include "control.h"
 #include "fdmsg.h"
 #include "image.h"
@@ -203,7 +204,7 @@ static void on_access(void *opaque, gpa_t gpa, bool write, uint32_t *value)
 
 static void on_timer(void *opaque)
 {
-	uint64_t now = vm_now_ns();
+	uint64_t now = clock_now_ns();
 	uint32_t due = timers_take_due(&vm.devices.timers, now);
 
 	for (unsigned i = 0; i < EXO_MMIO_SLOTS; i++) {
@@ -249,7 +250,7 @@ static void *event_loop(void *opaque)
 	gate_open(&vm.sealed, 1);
 	gate_sleep(&vm.gate, VM_RUN);
 	link_send_started(&vm);
-	timers_set(&vm.devices.timers, TIMER_WATCHDOG, watchdog_poll(&vm, vm_now_ns()));
+	timers_set(&vm.devices.timers, TIMER_WATCHDOG, watchdog_poll(&vm, clock_now_ns()));
 	for (;;) {
 		must(loop_run_once(&vm.loop), "event loop");
 		vm_end_poll(&vm);

@@ -68,7 +68,6 @@ struct vm {
 	_Atomic uint64_t stage_ns[EXO_STAGES];
 };
 
-uint64_t vm_now_ns(void); /* CLOCK_MONOTONIC */
 void vm_stage(struct vm *vm, enum exo_stage stage);
 
 /*
