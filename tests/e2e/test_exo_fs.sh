@@ -31,9 +31,14 @@ cd "$TMP/own" || exit 1
 take own "$TMP/exo_fs_hostile.py"
 if [ "$(id -u)" = 0 ] && setpriv --reuid 65534 --regid 65534 --clear-groups true 2>/dev/null; then
 	mkdir "$TMP/other" && chown 65534:65534 "$TMP/other" && cd "$TMP/other" || exit 1
+	export RACE_SECONDS=0.5
 	take user setpriv --reuid 65534 --regid 65534 --clear-groups "$TMP/exo_fs_hostile.py"
+	# Without namespaces there is no root directory of its own: landlock has to do.
+	mkdir "$TMP/locked" && chown 65534:65534 "$TMP/locked" && cd "$TMP/locked" || exit 1
+	take "landlock" "$TOP/tests/e2e/no_userns.py" 65534 "$TMP/exo_fs_hostile.py"
 else
 	skip "as an ordinary user" "we are not root"
+	skip "confined by landlock" "we are not root"
 fi
 
 cd "$TMP" || exit 1
