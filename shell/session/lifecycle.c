@@ -66,8 +66,12 @@ static void say(struct machine *m, const char *event)
 
 void lifecycle_started(struct machine *m)
 {
-	if (!m->adopted)
+	if (!m->adopted) {
 		m->started_ns = clock_now_ns();
+	} else if (m->manifest) { /* its time begins anew */
+		m->ready_by_ns = clock_now_ns() + m->manifest->start_timeout_ns;
+		session_wake_at(m->session, m->ready_by_ns);
+	}
 	m->said_started = true;
 	if (m->state == MACHINE_STARTING)
 		lifecycle_set_state(m, MACHINE_RUNNING);

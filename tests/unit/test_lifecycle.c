@@ -156,6 +156,25 @@ START_TEST(not_ready_in_time)
 }
 END_TEST
 
+/* Of a session that takes guests over: those that are not ready have their time, too. */
+START_TEST(adopted)
+{
+	struct machine *m = add(provides(make("slow"), "slow"));
+
+	ck_assert_int_eq(start(m), 0);
+	m->adopted = true;
+	m->ready_by_ns = 0;
+	m->started_ns = 7;
+	fake_said();
+	lifecycle_started(m);
+	ck_assert_uint_eq(m->started_ns, 7);
+	fake_advance(9999);
+	ck_said("");
+	fake_advance(1);
+	ck_said("kill(slow: it did not get ready in time)");
+}
+END_TEST
+
 START_TEST(idle_has_no_deadlines)
 {
 	struct machine *m = started(provides(make("store"), "store"));
@@ -692,6 +711,7 @@ int main(void)
 		ready_without_manifest,
 		over_at_once,
 		not_ready_in_time,
+		adopted,
 		idle_has_no_deadlines,
 		restart_policies,
 		pauses_double,
