@@ -1,5 +1,6 @@
 /* epoll over poll: level-triggered, EPOLLONESHOT; EPOLLET is refused. */
 #include "files.h"
+#include "spin.h"
 
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -15,6 +16,7 @@ struct watch {
 
 struct epoll {
 	struct file file;
+	struct spin spin;
 	unsigned nwatches; /* slots in use or freed below this */
 	struct watch watch[WATCHES_MAX];
 };
@@ -45,6 +47,21 @@ static long collect(struct epoll *e, struct epoll_event *ev, int max)
 		n++;
 	}
 	return n;
+}
+
+static bool anything(void *arg)
+{
+	return collect(arg, NULL, 1) != 0;
+}
+
+/* Looks for a while, if there is a channel among them. True: something is ready. */
+static bool spin(struct epoll *e, uint64_t deadline_ns)
+{
+	bool worth = false;
+
+	for (unsigned i = 0; i < e->nwatches && !worth; i++)
+		worth = e->watch[i].file && file_poll_spins(e->watch[i].file);
+	return worth && deadline_ns > clock_ns() + SPIN_NS && spin_until(&e->spin, anything, e);
 }
 
 static void prepare(struct epoll *e)
@@ -85,6 +102,7 @@ long epoll_create_file(int flags)
 	e = mem_pages(sizeof(*e));
 	if (!e)
 		return -ENOMEM;
+	e->spin.ns = SPIN_NS;
 	e->file = (struct file){.ops = &epoll_ops, .refs = 1, .flags = O_RDWR};
 	return fd_install_new(&e->file, flags);
 }
@@ -156,6 +174,8 @@ long epoll_wait_events(int epfd, struct epoll_event *ev, int max, uint64_t deadl
 		if (deadline_ns <= clock_ns())
 			break;
 		if (!prepared) {
+			if (spin(e, deadline_ns))
+				continue;
 			prepare(e);
 			prepared = true;
 			continue;

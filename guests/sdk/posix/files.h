@@ -29,6 +29,8 @@ long poll_select(int n, fd_set *in, fd_set *out, fd_set *except, uint64_t deadli
 unsigned file_poll(struct file *f);
 /* Before sleeping on it; then look again. NULL: nothing. */
 void file_poll_prepare(struct file *f);
+/* Is it worth while to look at it again and again for some microseconds? */
+bool file_poll_spins(struct file *f);
 
 /* epoll.c */
 struct epoll_event;

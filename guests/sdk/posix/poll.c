@@ -3,6 +3,7 @@
  * thread_wake wakes; then it looks at all its files again.
  */
 #include "files.h"
+#include "vsock_conn.h"
 
 #define ALWAYS (POLLERR | POLLHUP | POLLNVAL)
 
@@ -15,6 +16,11 @@ void file_poll_prepare(struct file *f)
 {
 	if (f && f->ops->poll_prepare)
 		f->ops->poll_prepare(f);
+}
+
+bool file_poll_spins(struct file *f)
+{
+	return f && f->ops->poll_prepare && direct_spins(f);
 }
 
 static long look(struct pollfd *fds, unsigned long n)
@@ -31,6 +37,30 @@ static long look(struct pollfd *fds, unsigned long n)
 		ready += fds[i].revents != 0;
 	}
 	return ready;
+}
+
+struct watched {
+	struct pollfd *fds;
+	unsigned long n;
+};
+
+static bool anything(void *arg)
+{
+	const struct watched *w = arg;
+
+	return look(w->fds, w->n) != 0;
+}
+
+/* Looks for a while, if there is a channel among them. True: something is ready. */
+static bool spin(struct pollfd *fds, unsigned long n, uint64_t deadline_ns)
+{
+	static struct spin state = {.ns = SPIN_NS};
+	bool worth = false;
+
+	for (unsigned long i = 0; i < n && !worth; i++)
+		worth = file_poll_spins(fd_file(fds[i].fd));
+	return worth && deadline_ns > clock_ns() + SPIN_NS &&
+	       spin_until(&state, anything, &(struct watched){fds, n});
 }
 
 /* Before sleeping: what would be ready only by an interrupt asks for one. */
@@ -53,6 +83,8 @@ long poll_files(struct pollfd *fds, unsigned long n, uint64_t deadline_ns, const
 		if (deadline_ns <= clock_ns())
 			break;
 		if (!prepared) {
+			if (spin(fds, n, deadline_ns))
+				continue;
 			prepare(fds, n);
 			prepared = true;
 			continue;

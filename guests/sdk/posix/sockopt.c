@@ -30,7 +30,7 @@ static long get_exo_opt(const struct vsock *s, int opt, void *val, unsigned *len
 {
 	int v = opt == EXO_SO_REASON   ? (int)vsock_reason(s)
 		: opt == EXO_SO_DIRECT ? s->direct
-				       : (int)s->spin_ns;
+				       : (int)s->spin.ns;
 
 	if (opt < EXO_SO_REASON || opt > EXO_SO_SPIN_NS)
 		return -ENOPROTOOPT;
@@ -44,7 +44,7 @@ static long set_spin(struct vsock *s, const void *val, unsigned len)
 	if (len < sizeof(v))
 		return -EINVAL;
 	memcpy(&v, val, sizeof(v));
-	s->spin_ns = (uint32_t)MIN(MAX(v, 0), SPIN_MAX_NS);
+	s->spin.ns = (uint32_t)MIN(MAX(v, 0), SPIN_MAX_NS);
 	return 0;
 }
 

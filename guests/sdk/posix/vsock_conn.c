@@ -19,7 +19,7 @@ struct vsock *vsock_new(uint16_t type)
 		return NULL;
 	s->type = type;
 	s->connect_timeout_ns = 2 * NS_PER_S;
-	s->spin_ns = VSOCK_SPIN_NS;
+	s->spin.ns = SPIN_NS;
 	s->next = vsock_all;
 	vsock_all = s;
 	return s;

@@ -3,6 +3,7 @@
 #define POSIX_VSOCK_CONN_H
 
 #include "files.h"
+#include "spin.h"
 
 #include <exo/channel.h>
 #include <exo/ring.h>
@@ -14,7 +15,6 @@
 /* What we let the peer send unread. A message takes four bytes more in the ring. */
 #define VSOCK_STREAM_CREDIT VSOCK_RING_BYTES
 #define VSOCK_SEQ_CREDIT (192u << 10)
-#define VSOCK_SPIN_NS 50000 /* how long to look for data before sleeping */
 
 enum vsock_state {
 	VSOCK_NEW,
@@ -62,8 +62,7 @@ struct vsock {
 	struct vsock *sleep_next, **sleep_at;
 	uint64_t space_need; /* the least that a bell was asked for and not found yet */
 	uint64_t poll_need;  /* what was missing when a write would have blocked */
-	uint32_t spin_ns;
-	uint16_t spin_skip, spin_misses;
+	struct spin spin;
 
 	/* Listening: connections not accepted yet. */
 	struct vsock *queue_head, *queue_tail, *queue_next, *listener;
@@ -130,6 +129,8 @@ bool direct_writable(struct vsock *s);
 bool direct_has_room(const struct vsock *s, size_t bytes);
 bool direct_has_all(const struct vsock *s, size_t bytes);
 bool direct_spin_data(struct vsock *s);
+/* Is it a direct connection that may be looked at for a while? */
+bool direct_spins(struct file *f);
 /* A poller is about to sleep: asks for the bell. */
 void direct_poll_prepare(struct vsock *s);
 

@@ -15,7 +15,6 @@
 #include <sys/socket.h>
 
 #define PIECE (32u << 10) /* of a long copy, after which the other end may go on */
-#define SPIN_SHIFT_MAX 6  /* looking that did not pay is left out up to 63 times */
 #define BROKEN_NS NS_PER_S
 
 static struct vsock *sleeping; /* connections that somebody sleeps on */
@@ -106,39 +105,22 @@ void vsock_on_bell(void)
 	}
 }
 
-static bool spin_ready(const struct vsock *s, bool in, uint64_t need)
+struct awaited {
+	const struct vsock *s;
+	bool in;
+	uint64_t need;
+};
+
+static bool spin_ready(void *arg)
 {
-	return in ? in_ready(s) : out_ready(s, need);
+	const struct awaited *a = arg;
+
+	return a->in ? in_ready(a->s) : out_ready(a->s, a->need);
 }
 
-/*
- * Looks for a while before sleeping: with the other end on another CPU an answer
- * is there in less time than a wake-up takes. Where that did not pay, it is
- * left out: once, 3 times, 7 times… True if there is something.
- */
 static bool spin(struct vsock *s, bool in, uint64_t need)
 {
-	uint64_t end;
-
-	if (!s->spin_ns || s->spin_skip || thread_others_runnable()) {
-		s->spin_skip -= s->spin_skip != 0;
-		return false;
-	}
-	end = clock_ns() + s->spin_ns;
-	do {
-		for (int i = 0; i < 16; i++) {
-			if (spin_ready(s, in, need)) {
-				s->spin_misses = 0;
-				return true;
-			}
-			__asm__ volatile("pause");
-		}
-		if (vsock_noticed())
-			return false;
-	} while (clock_ns() < end);
-	s->spin_misses += s->spin_misses < SPIN_SHIFT_MAX;
-	s->spin_skip = (uint16_t)((1u << s->spin_misses) - 1);
-	return false;
+	return spin_until(&s->spin, spin_ready, &(struct awaited){s, in, need});
 }
 
 static void link_sleeper(struct vsock *s)
@@ -303,6 +285,13 @@ bool direct_has_all(const struct vsock *s, size_t bytes)
 bool direct_spin_data(struct vsock *s)
 {
 	return spin(s, true, 0);
+}
+
+bool direct_spins(struct file *f)
+{
+	struct vsock *s = vsock_of_file(f);
+
+	return s && s->mapped && s->spin.ns;
 }
 
 void direct_poll_prepare(struct vsock *s)
