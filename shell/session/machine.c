@@ -355,7 +355,7 @@ static void on_exit_of(void *opaque, int fd, uint32_t events)
 
 	if (m->broken)
 		return lose(m, m->broken);
-	if (!m->hung_up_ns && hear(m, 4096) && m->vm->ended)
+	if (hear(m, 4096) && m->vm->ended)
 		return machine_over(m);
 	if (m->broken)
 		return lose(m, m->broken);
@@ -393,7 +393,8 @@ static bool tick(struct machine *m, uint64_t now, uint64_t *next)
 	if (m->adopt_by_ns && now >= m->adopt_by_ns)
 		machine_break(m, "exo-vmm did not answer the new session and was ended");
 	if (m->hung_up_ns && now >= m->hung_up_ns + MACHINE_GONE_NS)
-		machine_break(m, "exo-vmm hung up and had to be killed");
+		machine_break(m, m->killed_why ? "exo-vmm did not obey and was killed"
+					       : "exo-vmm hung up and had to be killed");
 	if (m->broken) {
 		lose(m, m->broken);
 		return true;

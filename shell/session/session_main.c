@@ -307,8 +307,13 @@ static int start_public(struct session *s)
 
 static int start_private(struct session *s, int fd)
 {
-	int err = start_parts(s);
+	int type, err;
+	socklen_t length = sizeof(type);
 
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) || type != SOCK_STREAM)
+		return text_error(GUEST_EXIT_FAILURE, "session: --private %d: not a stream socket",
+				  fd);
+	err = start_parts(s);
 	if (err)
 		return err;
 	s->is_private = true;

@@ -47,6 +47,8 @@ void wire_claim(struct machine *m, const struct exo_vmm_channels *c)
 			return; /* what is not claimed is closed */
 		claim->m = m;
 		claim->info = c->info[i];
+		/* Its number is not given again, whatever becomes of it. */
+		policy_set_next_ids(m->session->policy, 0, claim->info.conn + 1);
 		claim->next = all->claims;
 		all->claims = claim;
 	}
