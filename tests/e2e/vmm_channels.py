@@ -453,6 +453,90 @@ def doorbells():
     broker.finish()
 
 
+# What a guest may try with its window; after a reset the device serves again.
+SERVES = """
+init
+queue 0 8
+ok
+desc 0 buf 16 2
+avail 0 0
+idx 1
+kick
+used 1
+read 32 used+4 0xffffffff 0
+"""
+HOSTILE = {
+    "H-17 a buffer in the window": """
+dev 4
+init
+queue 0 8
+ok
+desc 0 0xc0000000 0x10 2
+avail 0 0
+idx 1
+kick
+status 0x40 0x40
+""" + SERVES,
+    "H-17 a buffer across the window's begin": """
+dev 4
+init
+queue 0 8
+ok
+desc 0 0xbffffff8 0x10 2
+avail 0 0
+idx 1
+kick
+status 0x40 0x40
+""" + SERVES,
+    "H-12 a ring in the window": """
+dev 4
+init
+queue 0
+write 32 dev+0x38 8
+write 32 dev+0x80 0xc0000000
+write 32 dev+0x84 0
+write 32 dev+0x44 1
+read 32 dev+0x44 1 0
+""" + SERVES,
+    "H-18 the window's registers, and doorbells of any width and value": """
+dev 19
+write 32 dev+0xac 0
+read 32 dev+0xb0 0xffffffff 0x200000
+read 32 dev+0xb4 0xffffffff 0
+read 32 dev+0xb8 0xffffffff 0xc0000000
+read 32 dev+0xbc 0xffffffff 0
+write 32 dev+0xac 1
+read 32 dev+0xb0 0xffffffff 0xffffffff
+read 32 dev+0xb8 0xffffffff 0xffffffff
+write 32 dev+0xb0 0
+write 32 dev+0xac 0
+read 32 dev+0xb0 0xffffffff 0x200000
+write 32 dev+0x108 0
+write 32 dev+0x108 1
+write 32 dev+0x108 0xffffffff
+write 16 dev+0x108 1
+write 8 dev+0x10b 1
+write 32 dev+0x10c 1
+write 32 dev+0x110 1
+dev 4
+""" + SERVES,
+}
+
+
+def hostile():
+    with open(os.path.join(BUILD, "guests/hostile.elf"), "rb") as f:
+        program = f.read()
+    for name, script in HOSTILE.items():
+        broker = Broker(TMP)
+        reader, writer = os.pipe()
+        g = Guest(broker, EXE, program, (script,), window=2 * MIB, stderr=writer)
+        os.close(writer)
+        tap.check(broker.until(lambda: g.hung_up) and g.ended[:2] == ("EXIT", 0), name,
+                  f"{g.ended} {os.read(reader, 4096)}")
+        os.close(reader)
+        broker.finish()
+
+
 def eventfds(g):
     fds = f"/proc/{g.pid}/fd"
     return sum("eventfd" in os.readlink(f"{fds}/{n}") for n in os.listdir(fds))
@@ -490,6 +574,7 @@ def many():
 
 
 for test in (data, no_exits, revoked, killed, refused, adopted, nobody_listens,
-             one_shell_after_the_other, memory, paused, messages, doorbells, bells_go, many):
+             one_shell_after_the_other, memory, paused, messages, doorbells, hostile, bells_go,
+             many):
     test()
 sys.exit(tap.done())
