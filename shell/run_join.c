@@ -26,6 +26,7 @@
 
 #define RETRY_NS 50000000ull        /* between two looks for a new session */
 #define RETRY_FOR_NS 10000000000ull /* then the guest is lost to us */
+#define ARGS_MAX 32768 /* bytes of arguments and environment: a request is at most 64 KiB */
 
 struct join {
 	struct cli c;
@@ -33,6 +34,8 @@ struct join {
 	char manifest[START_PATH_MAX];
 	char name[64]; /* of the guest, "": not known yet */
 	json_t *request;
+	bool running;  /* the program takes signals */
+	json_t *early; /* requests for when it does: its first output may be faster than the news */
 	int null_fd;
 	unsigned start_id, wait_id;           /* requests that are unanswered, 0: none */
 	uint64_t retry_at_ns, retry_until_ns; /* the session is lost; 0: it is not */
@@ -186,7 +189,23 @@ static void tell(struct run *r, json_t *request)
 		return;
 	}
 	json_object_set_new(request, "guest", json_string(j->name));
-	cli_send(&j->c, request, NULL, 0);
+	if (j->running || !strcmp(cli_text(request, "op"), "kill"))
+		cli_send(&j->c, request, NULL, 0);
+	else
+		json_array_append_new(j->early, request);
+}
+
+static void tell_early(struct join *j)
+{
+	json_t *request;
+	size_t i;
+
+	j->running = true;
+	json_array_foreach(j->early, i, request)
+	{
+		cli_send(&j->c, json_incref(request), NULL, 0);
+	}
+	json_array_clear(j->early);
 }
 
 static void signal_guest(struct run *r, int signo)
@@ -294,6 +313,7 @@ static bool handle_answer(struct run *r, const json_t *line)
 	if (j->start_id && (status = cli_judge(&j->c, line, j->start_id)) >= 0) {
 		j->start_id = 0;
 		snprintf(j->name, sizeof(j->name), "%s", cli_text(line, "guest"));
+		r->started = true;
 		if (!status)
 			snprintf(r->guest.name, sizeof(r->guest.name), "%s", j->name);
 		else
@@ -317,7 +337,7 @@ static bool handle_line(struct run *r, const json_t *line)
 	if (!*event)
 		return handle_answer(r, line);
 	if (!strcmp(event, "started")) {
-		r->started = true;
+		tell_early(r->join);
 	} else if (!strcmp(event, "termios")) {
 		tty_set(&r->tty, (uint32_t)cli_int(line, "flags"));
 	} else if (!strcmp(event, "ended") && !cli_flag(line, "restarting")) {
@@ -362,6 +382,7 @@ static void finish(struct run *r)
 
 	cli_finish(&j->c);
 	json_decref(j->request);
+	json_decref(j->early);
 	if (j->null_fd >= 0)
 		close(j->null_fd);
 	free(j);
@@ -393,6 +414,7 @@ static int join_session(struct run *r, int fd, const char *path, const char *man
 		return text_error(GUEST_EXIT_FAILURE, "out of memory");
 	}
 	cli_init(&j->c, fd);
+	j->early = json_array();
 	j->null_fd = -1;
 	snprintf(j->path, sizeof(j->path), "%s", path);
 	snprintf(j->manifest, sizeof(j->manifest), "%s", manifest);
@@ -404,9 +426,17 @@ static int join_session(struct run *r, int fd, const char *path, const char *man
 	return 0;
 }
 
-/* What only a VMM of our own can do. */
+/* What only a VMM of our own can do: an option, or "": something that a request cannot say. */
 static const char *direct_only(const struct run *r)
 {
+	size_t bytes = 0;
+
+	for (char *const *arg = r->guest.args; *arg; arg++)
+		bytes += strlen(*arg) + 3;
+	for (unsigned i = 0; i < r->guest.nenv; i++)
+		bytes += strlen(r->guest.env[i]) + 3;
+	if (bytes > ARGS_MAX || (r->is_named && !policy_name_is_valid(r->guest.name)))
+		return "";
 	return r->vsock_path ? "--vsock" : r->want_timings ? "--timings" : NULL;
 }
 
@@ -419,7 +449,7 @@ int run_join_if_needed(struct run *r)
 	if (!needed && start_find_manifest(r->guest.program, manifest, &r->guest.program_fd))
 		manifest[0] = '\0';
 	needed = needed || manifest[0];
-	if (needed && direct_only(r))
+	if (needed && direct_only(r) && *direct_only(r))
 		return text_error(GUEST_EXIT_FAILURE,
 				  "%s: not for a program that needs a session (it has a manifest, "
 				  "--mount or --grant)",

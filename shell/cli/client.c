@@ -188,6 +188,12 @@ unsigned cli_send(struct cli *c, json_t *request, const int *fds, unsigned nfds)
 		return 0;
 	}
 	length = strlen(line);
+	if (length >= CLIENT_REQUEST_MAX) {
+		free(line);
+		say(c, "bad-request",
+		    "the request is longer than 64 KiB: fewer or shorter arguments");
+		return 0;
+	}
 	line[length] = '\n'; /* instead of the terminator */
 	err = c->fd < 0 ? -EPIPE : send_all(c->fd, line, length + 1, fds, nfds);
 	free(line);

@@ -13,6 +13,7 @@
 
 #define CLIENT_FDS_MAX 16          /* received and not yet taken */
 #define CLIENT_LINE_MAX (16 << 20) /* Limit: a longer line of the session is a protocol error */
+#define CLIENT_REQUEST_MAX 65536   /* Limit: bytes of a request, its line feed included */
 #define CLIENT_TIMEOUT_NS 10000000000ull /* for requests that are answered at once */
 #define CLIENT_PATH_MAX 108
 
@@ -62,7 +63,7 @@ int cli_open(struct cli *c, const char *command);
 /*
  * Sends a request, which is taken over, with an id of its own; fds stay the
  * caller's. Its id, or 0 with code and why: no memory (or text in it that is not
- * UTF-8: then `request` is NULL), or the session is gone.
+ * UTF-8: then `request` is NULL), it is too long, or the session is gone.
  */
 unsigned cli_send(struct cli *c, json_t *request, const int *fds, unsigned nfds);
 

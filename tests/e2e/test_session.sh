@@ -61,7 +61,13 @@ run "$EXO" run "$probe" abort
 is "a signal's exit status, and one line" "$status $err" "134 exo: probe: killed by signal 6 (Aborted)"
 is "standard input and output" "$(echo through | "$EXO" run "$probe" cat)" through
 run "$EXO" run -e A=1 --env 'B=two words' "$probe" env
-like "the environment" "$out" '^B=two words$'
+is "the environment, and the guest's name" "$out" "$(printf 'A=1\nB=two words\nEXO_NAME=probe')"
+big=$(head -c 100000 /dev/zero | tr '\0' x)
+run "$EXO" run hello "$big"
+is "what is too long for the session goes without it" "$status $out" "0 $big"
+run "$EXO" run --grant nothing hello "$big"
+is "if it can" "$status $err" \
+	"125 exo: hello: the request is longer than 64 KiB: fewer or shorter arguments"
 run "$EXO" run /nonexistent
 is "a program that is not there" "$status" 127
 run "$EXO" run "$TOP/README.md"
@@ -78,6 +84,12 @@ out=$(python3 "$pty" sleep=0.3 send='\x03' -- "$EXO" run "$probe" sleep 20)
 like "Ctrl-C" "$out" '^status -2$'
 out=$(python3 "$pty" sleep=0.3 send='\x1a' stopped continue sleep=0.2 kill=TERM -- "$EXO" run "$probe" sleep 20)
 like "Ctrl-Z, fg, SIGTERM" "$out" '^status 143$'
+python3 "$pty" sleep=0.4 kill=TSTP stopped sleep=1.5 continue sleep=0.4 kill=TERM -- \
+	"$EXO" run --name z "$probe" sleep 20 >"$TMP/z" &
+check "its guest is paused meanwhile" wait_for 5 sh -c '"$EXO" ps | grep -q "^z *ready, paused"'
+check "and then goes on" wait_for 5 sh -c '"$EXO" ps | grep -q "^z *ready  "'
+wait $!
+like "to its end" "$(<"$TMP/z")" '^status 143$'
 "$EXO" run --name orphan "$probe" sleep 20 &
 wait_for 5 sh -c '"$EXO" ps | grep -q "^orphan *ready"'
 kill -9 $!

@@ -265,6 +265,7 @@ END_TEST
 
 START_TEST(request_that_cannot_be_sent)
 {
+	static char why[65536];
 	struct peer p;
 
 	begin(&p);
@@ -272,6 +273,21 @@ START_TEST(request_that_cannot_be_sent)
 		cli_call(&p.c, json_pack("{s:s,s:s}", "op", "kill", "guest", "\xff"), 0, NULL),
 		CLI_TROUBLE);
 	ck_assert_str_eq(p.c.why, "a name or argument is not UTF-8");
+	for (size_t length = CLIENT_REQUEST_MAX - 40; length < CLIENT_REQUEST_MAX; length++) {
+		char *text = malloc(length + 1);
+		json_t *request = json_object();
+		unsigned id;
+
+		memset(text, 'x', length);
+		text[length] = '\0';
+		json_object_set_new(request, "a", json_string(text));
+		free(text);
+		/* {"a":"…","id":NN} and the line feed */
+		id = cli_send(&p.c, request, NULL, 0);
+		ck_assert_int_eq(!!id, length + 16 + (p.c.next_id > 9) <= CLIENT_REQUEST_MAX);
+		while (id && recv(p.fd, why, sizeof(why), MSG_DONTWAIT) > 0)
+			;
+	}
 	end(&p);
 }
 END_TEST
