@@ -5,8 +5,10 @@
  *
  * Devices that the machine does not have are skipped. A disk is read; it is
  * also written when the kernel command line says exo.disk=rw; vsock needs
- * exo.vsock=echo, and the console's input exo.input=WORD.
+ * exo.vsock=echo, the console's input exo.input=WORD, and the kernel's 9P client
+ * exo.9p=PORT, where a file server is (tests/nested/test_linux_9p.sh has its files).
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -18,6 +20,7 @@
 #include <sys/reboot.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <time.h>
@@ -172,6 +175,100 @@ static void test_vsock(void)
 		close(fd);
 }
 
+/* ---- the kernel's own 9P client, over a vsock connection to a file server ------------- */
+
+static bool mount_9p(unsigned port)
+{
+	struct sockaddr_vm_ to = {.family = AF_VSOCK_, .port = port, .cid = 2};
+	int fd = socket(AF_VSOCK_, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char options[160];
+
+	snprintf(options, sizeof(options),
+		 "trans=fd,rfdno=%d,wfdno=%d,version=9p2000.L,msize=131072,cache=none", fd, fd);
+	mkdir("/mnt", 0755);
+	return fd >= 0 && connect(fd, (const struct sockaddr *)&to, sizeof(to)) == 0 &&
+	       mount("exo", "/mnt", "9p", 0, options) == 0;
+}
+
+static bool same_after_writing(const char *path)
+{
+	enum { BYTES = 1 << 20 };
+	uint8_t *out = malloc(BYTES), *in = malloc(BYTES);
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	bool good;
+
+	for (int i = 0; i < BYTES; i++)
+		out[i] = (uint8_t)(i * 7 >> 3);
+	good = fd >= 0 && write(fd, out, BYTES) == BYTES && fsync(fd) == 0 &&
+	       pread(fd, in, BYTES, 0) == BYTES && memcmp(in, out, BYTES) == 0;
+	if (fd >= 0)
+		close(fd);
+	free(out);
+	free(in);
+	return good;
+}
+
+static int entries_of(const char *path)
+{
+	DIR *d = opendir(path);
+	int n = 0;
+
+	while (d && readdir(d))
+		n++;
+	if (d)
+		closedir(d);
+	return n;
+}
+
+static bool locks(const char *path)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 10};
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	bool good = fd >= 0 && fcntl(fd, F_SETLK, &lock) == 0;
+
+	lock.l_type = F_UNLCK;
+	good = good && fcntl(fd, F_SETLK, &lock) == 0;
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
+static void test_9p(void)
+{
+	const char *port = strstr(cmdline, "exo.9p=");
+	char text[64], link[64] = "";
+	struct statfs fs;
+	struct stat st;
+
+	if (!port) {
+		skip("9p", "not asked for");
+		return;
+	}
+	point(mount_9p((unsigned)atoi(port + strlen("exo.9p="))), "9p: mounts");
+	read_text("/mnt/hello", text, sizeof(text));
+	point(strcmp(text, "hello from host") == 0, "9p: reads");
+	point(entries_of("/mnt/many") == 300, "9p: lists a folder of 300");
+	point(same_after_writing("/mnt/made"), "9p: writes 1 MiB, syncs, reads it");
+	point(truncate("/mnt/made", 1000) == 0 && chmod("/mnt/made", 0600) == 0 &&
+		      stat("/mnt/made", &st) == 0 && st.st_size == 1000 &&
+		      st.st_mode == (S_IFREG | 0600),
+	      "9p: truncate, chmod, stat");
+	point(locks("/mnt/made"), "9p: locks");
+	point(rename("/mnt/made", "/mnt/many/moved") == 0 && unlink("/mnt/many/moved") == 0 &&
+		      mkdir("/mnt/folder", 0755) == 0 && rmdir("/mnt/folder") == 0,
+	      "9p: rename, unlink, mkdir, rmdir");
+	point(symlink("hello", "/mnt/link") == 0 && readlink("/mnt/link", link, 63) == 5 &&
+		      strcmp(link, "hello") == 0 && unlink("/mnt/link") == 0,
+	      "9p: symlink, readlink");
+	point(statfs("/mnt", &fs) == 0 && fs.f_blocks > 0, "9p: statfs");
+	point(open("/mnt/outside", O_RDONLY | O_CLOEXEC) < 0 && errno == ENOENT &&
+		      open("/mnt/fifo", O_RDONLY | O_NONBLOCK | O_CLOEXEC) >= 0,
+	      "9p: a link means our own files, a FIFO is our own");
+	point(mknod("/mnt/device", S_IFCHR | 0600, 0x103) < 0 && errno == EPERM,
+	      "9p: no device nodes");
+	point(umount("/mnt") == 0, "9p: unmounts");
+}
+
 /* Keys, or what stands for them: a line with the word that the command line names. */
 static void test_input(void)
 {
@@ -224,6 +321,7 @@ int main(void)
 	test_rng();
 	test_disk();
 	test_vsock();
+	test_9p();
 	test_input();
 	printf("1..%d\n", points);
 	sync();

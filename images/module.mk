@@ -24,6 +24,12 @@ $(IMAGES)/%.cpio: images/%.modules $(IMAGES)/%-init images/make-initramfs
 	$(call say,IMAGE,$@)
 	$(Q)images/make-initramfs $@ $(IMAGES)/$(if $(filter nested,$*),generic,cloud) $< $(IMAGES)/$*-init
 
+# The same guest with the generic kernel: the cloud flavour has no 9P.
+$(IMAGES)/linux9p.cpio: images/linux9p.modules $(IMAGES)/linux-init images/make-initramfs \
+		$(IMAGES)/generic/vmlinux
+	$(call say,IMAGE,$@)
+	$(Q)images/make-initramfs $@ $(IMAGES)/generic $< $(IMAGES)/linux-init
+
 $(BUILD)/bin/exo-nested: images/exo-nested
 	$(call say,COPY,$@)
 	$(Q)mkdir -p $(@D)
@@ -31,7 +37,7 @@ $(BUILD)/bin/exo-nested: images/exo-nested
 
 .PHONY: nested linux-guest
 nested: $(IMAGES)/nested.cpio $(BUILD)/bin/exo-nested ## the nested machine for exo-nested
-linux-guest: $(IMAGES)/linux.cpio ## kernel and initramfs of the Linux guest
+linux-guest: $(IMAGES)/linux.cpio $(IMAGES)/linux9p.cpio ## kernel and initramfs of the Linux guest
 
 ifeq ($(MODE),release)
 ALL += $(BUILD)/bin/exo-nested

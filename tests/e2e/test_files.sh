@@ -61,6 +61,10 @@ take union "$here/files.py" "${layers[@]}" -- "$guests/files-union.elf" first
 take "union, again" "$here/files.py" "${layers[@]}" -- "$guests/files-union.elf" second
 is "lower layers are as they were" "$(find middle low -type f -exec md5sum {} + | sort)" "$before"
 
+"$here/p9liar.py" liar_564 >lies &
+wait_for 10 test -s lies
+take "lying servers" "$EXO" run --vsock liar -e EXO_MOUNTS=/mnt=564 "$guests/files.elf" liars 60
+
 run "$EXO" run -e "EXO_MOUNTS=/mnt=564;nonsense" "$guests/files.elf" dead
 like "a setting that makes no sense is told" "$err$out" 'EXO_MOUNTS: not'
 tap_done

@@ -2,7 +2,7 @@
 /*
  * Files of mounts as programs use them. Prints TAP. The first argument says what is
  * mounted: "plain" a writable folder at /mnt, "ro" one that is not, "dead" one
- * whose server is killed meanwhile. What the host
+ * whose server is killed meanwhile, "liars" servers that say nonsense. What the host
  * puts there, and how these are run: tests/e2e/test_files.sh.
  */
 #include "files.h"
@@ -316,6 +316,43 @@ static int dead(void)
 	return tap_done();
 }
 
+/*
+ * Servers that lie, each connection in another way: whatever they say, calls end, and
+ * no more is written than was asked for.
+ */
+static int liars(int rounds)
+{
+	char guarded[16], name[64];
+	int sane = 0, wrong = 0;
+	struct stat st;
+
+	for (int i = 0; i < rounds; i++) {
+		int fd = open("/mnt/file", O_RDONLY);
+		DIR *d;
+
+		memset(guarded, '#', sizeof(guarded));
+		if (fd >= 0) {
+			ssize_t n = read(fd, guarded, 8);
+
+			wrong += n > 8 || guarded[8] != '#' || (n > 5 && n <= 8);
+			fstat(fd, &st);
+			close(fd);
+		}
+		sane += fd >= -1;
+		stat("/mnt/file", &st);
+		readlink("/mnt/file", name, sizeof(name));
+		d = opendir("/mnt");
+		for (int k = 0; d && k < 10 && readdir(d); k++)
+			;
+		if (d)
+			closedir(d);
+	}
+	tap_plan(2);
+	tap_ok(sane == rounds, "every call comes back");
+	tap_ok(wrong == 0, "and writes no more than it may");
+	return tap_done();
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -326,6 +363,8 @@ int main(int argc, char **argv)
 		return read_only();
 	if (!strcmp(what, "dead"))
 		return dead();
-	fprintf(stderr, "usage: files plain|ro|dead\n");
+	if (!strcmp(what, "liars"))
+		return liars(argc > 2 ? atoi(argv[2]) : 1);
+	fprintf(stderr, "usage: files plain|ro|dead|liars ROUNDS\n");
 	return 2;
 }
