@@ -114,7 +114,7 @@ void test_basic(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	tap_plan(BASIC_POINTS + MEMORY_POINTS + TIME_POINTS + FILE_POINTS + SIGNAL_POINTS +
-		 THREAD_POINTS + DEVICE_POINTS);
+		 THREAD_POINTS + DEVICE_POINTS + CHANNEL_POINTS);
 	test_basic(argc, argv);
 	test_memory();
 	test_time();
@@ -122,5 +122,6 @@ int main(int argc, char **argv)
 	test_signals();
 	test_threads();
 	test_devices();
+	test_channels();
 	return tap_done();
 }

@@ -22,5 +22,7 @@ void test_signals(void);
 void test_threads(void);
 #define DEVICE_POINTS 8
 void test_devices(void);
+#define CHANNEL_POINTS 8
+void test_channels(void);
 
 #endif
