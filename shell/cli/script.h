@@ -53,6 +53,7 @@ void script_add_escaped(struct text *out, const char *bytes, size_t length);
 struct script_channel {
 	struct script_channel *next;
 	char name[64];
+	char guest[64], service[64]; /* who opened it to what, for the audit log; consoles: "" */
 	bool console, seqpacket;
 	bool ended, held;  /* held: a message was read and not yet looked at */
 	int in_fd, out_fd; /* read from, write to; the same for connections; -1: closed */
@@ -62,7 +63,7 @@ struct script_channel {
 
 struct script_listener {
 	struct script_listener *next;
-	char name[64];
+	char name[64], service[64];
 	bool seqpacket;
 	struct cli c;
 };

@@ -232,6 +232,35 @@ static int run_expect_message(struct script *s, struct script_line *l)
 	return 0;
 }
 
+static void take_reason(void *opaque, struct cli *c, const json_t *event)
+{
+	if (!strcmp(cli_text(event, "what"), "close"))
+		snprintf(opaque, 32, "%s", cli_text(event, "reason"));
+}
+
+/* The last that the audit log has of its kind; the news may come after the end. */
+static int expect_reason(struct script *s, const struct script_channel *c, const char *wanted,
+			 uint64_t deadline_ns)
+{
+	char reason[32] = "";
+	int err = 0;
+
+	for (int i = 0; !err && strcmp(reason, wanted) != 0 && clock_now_ns() < deadline_ns; i++) {
+		if (i)
+			usleep(10000);
+		s->c.on_event = take_reason;
+		s->c.opaque = reason;
+		err = script_call(s,
+				  json_pack("{s:s,s:s,s:s}", "op", "audit", "guest", c->guest,
+					    "service", c->service),
+				  s->timeout_ns, NULL);
+		s->c.on_event = NULL;
+	}
+	if (err || !strcmp(reason, wanted))
+		return err;
+	return script_fail(s, "it ended, but by the reason \"%s\"", reason);
+}
+
 static int run_expect_end(struct script *s, struct script_line *l)
 {
 	uint64_t deadline_ns = clock_now_ns() + s->timeout_ns;
@@ -244,7 +273,9 @@ static int run_expect_end(struct script *s, struct script_line *l)
 		if (!pump(s, deadline_ns))
 			return script_fail(s, "it did not end in time");
 	}
-	return c->text.length == c->seen ? 0 : script_fail(s, "more came before its end");
+	if (c->text.length > c->seen)
+		return script_fail(s, "more came before its end");
+	return l->word[2] ? expect_reason(s, c, l->word[2], deadline_ns) : 0;
 }
 
 /* ---- sending ------------------------------------------------------------------------------------
@@ -319,8 +350,19 @@ static int parse_type(struct script *s, const char *word, bool *seqpacket)
 	return script_fail(s, "%.80s: stream or seqpacket", word);
 }
 
+static int add_connection(struct script *s, const char *name, int fd, bool seqpacket,
+			  const char *guest, const char *service)
+{
+	if (script_add_channel(s, name, false, fd, fd, seqpacket))
+		return -1;
+	snprintf(s->channels->guest, sizeof(s->channels->guest), "%s", guest);
+	snprintf(s->channels->service, sizeof(s->channels->service), "%s", service);
+	return 0;
+}
+
 static int run_connect(struct script *s, struct script_line *l)
 {
+	const char *colon;
 	bool seqpacket;
 	json_t *request;
 	int fd;
@@ -336,7 +378,8 @@ static int run_connect(struct script *s, struct script_line *l)
 	fd = cli_take_fd(&s->c);
 	if (fd < 0)
 		return script_fail(s, "the session sent no connection");
-	return script_add_channel(s, l->word[1], false, fd, fd, seqpacket);
+	colon = strchr(l->word[2], ':');
+	return add_connection(s, l->word[1], fd, seqpacket, "host", colon ? colon + 1 : l->word[2]);
 }
 
 static int run_close(struct script *s, struct script_line *l)
@@ -366,6 +409,7 @@ static int run_listen(struct script *s, struct script_line *l)
 		return script_fail(s, "%s: %s", s->socket, strerror(-fd));
 	new = calloc(1, sizeof(*new));
 	snprintf(new->name, sizeof(new->name), "%s", l->word[1]);
+	snprintf(new->service, sizeof(new->service), "%s", l->word[2]);
 	new->seqpacket = seqpacket;
 	new->next = s->listeners;
 	cli_init(&new->c, fd);
@@ -387,6 +431,7 @@ static int run_accept(struct script *s, struct script_line *l)
 {
 	uint64_t deadline_ns = clock_now_ns() + s->timeout_ns;
 	struct script_listener *from = s->listeners;
+	char guest[64] = "";
 	json_t *line;
 	int fd;
 
@@ -398,11 +443,12 @@ static int run_accept(struct script *s, struct script_line *l)
 		if (cli_read(&from->c, deadline_ns, &line))
 			return script_fail(s, "nobody connected in time");
 		fd = strcmp(cli_text(line, "event"), "connection") ? -1 : cli_take_fd(&from->c);
-		script_set(s, "from", cli_text(line, "from"));
+		snprintf(guest, sizeof(guest), "%s", cli_text(line, "from"));
+		script_set(s, "from", guest);
 		script_set(s, "label", cli_text(line, "label"));
 		json_decref(line);
 	}
-	return script_add_channel(s, l->word[2], false, fd, fd, from->seqpacket);
+	return add_connection(s, l->word[2], fd, from->seqpacket, guest, from->service);
 }
 
 const struct script_command script_channel_commands[] = {
@@ -414,7 +460,7 @@ const struct script_command script_channel_commands[] = {
 	{"expect", 2, 2, run_expect, "NAME TEXT"},
 	{"expect-re", 2, 2, run_expect, "NAME /EXPRESSION/"},
 	{"expect-message", 2, 2, run_expect_message, "NAME TEXT"},
-	{"expect-end", 1, 1, run_expect_end, "NAME"},
+	{"expect-end", 1, 2, run_expect_end, "NAME [REASON]"},
 	{"close", 1, 2, run_close, "NAME [send]"},
 	{"console", 2, 3, run_console, "NAME expect | send | close [TEXT]"},
 	{NULL},
