@@ -233,6 +233,17 @@ static bool locks(const char *path)
 	return good;
 }
 
+static bool leads_nowhere(void)
+{
+	int fd = open("/mnt/outside", O_RDONLY | O_CLOEXEC);
+	bool good = fd < 0 && errno == ENOENT;
+
+	fd = open("/mnt/fifo", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd >= 0)
+		close(fd);
+	return good && fd >= 0;
+}
+
 static void test_9p(void)
 {
 	const char *port = strstr(cmdline, "exo.9p=");
@@ -261,9 +272,7 @@ static void test_9p(void)
 		      strcmp(link, "hello") == 0 && unlink("/mnt/link") == 0,
 	      "9p: symlink, readlink");
 	point(statfs("/mnt", &fs) == 0 && fs.f_blocks > 0, "9p: statfs");
-	point(open("/mnt/outside", O_RDONLY | O_CLOEXEC) < 0 && errno == ENOENT &&
-		      open("/mnt/fifo", O_RDONLY | O_NONBLOCK | O_CLOEXEC) >= 0,
-	      "9p: a link means our own files, a FIFO is our own");
+	point(leads_nowhere(), "9p: a link means our own files, a FIFO is our own");
 	point(mknod("/mnt/device", S_IFCHR | 0600, 0x103) < 0 && errno == EPERM,
 	      "9p: no device nodes");
 	point(umount("/mnt") == 0, "9p: unmounts");

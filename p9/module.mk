@@ -62,5 +62,17 @@ $(B)/gen/fs_seccomp.h: $(B)/tools/seccomp-gen-fs
 
 $(B)/obj/shell/fs/fs_sandbox.o: $(B)/gen/fs_seccomp.h
 
+# For the tests: every system call under the same filter.
+$(B)/obj/shell/fs/tools/fs-probe.o: shell/fs/tools/fs-probe.c $(HOST_DEPS)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(HOST_CFLAGS) -Ip9 -Ishell/fs -c -o $@ $<
+
+$(B)/tools/fs-probe: $(B)/obj/shell/fs/tools/fs-probe.o $(call objs,shell/fs/fs_sandbox.c)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(call host_link,$@,$^,)
+
+ALL += $(B)/tools/fs-probe
 ALL += $(B)/bin/exo-fs
 INSTALL_BINS += $(B)/bin/exo-fs

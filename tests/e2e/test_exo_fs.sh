@@ -25,6 +25,7 @@ chmod 755 "$TMP"
 mkdir -p "$TMP/bin" "$TMP/own"
 cp "$BUILD/bin/exo-fs" "$TMP/bin/"
 cp "$TOP/tests/e2e/p9client.py" "$TOP/tests/e2e/exo_fs_hostile.py" "$TMP/"
+probe=$BUILD/tools/fs-probe
 export BUILD=$TMP
 
 cd "$TMP/own" || exit 1
@@ -42,6 +43,7 @@ else
 fi
 
 cd "$TMP" || exit 1
+take filter "$probe"
 run "$TMP/bin/exo-fs" --help </dev/null
 is "by hand it does nothing" "$status" 1
 like "and says so" "$err" '^exo-fs: is started by exo'
