@@ -17,6 +17,8 @@
 
 #define LAST_CALL 600
 #define X32_BIT 0x40000000
+/* uretprobe and uprobe: no filter sees them, and they are for the kernel's own probes. */
+#define UNSEEN(nr) ((nr) == 335 || (nr) == 336)
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 /* Those that may be made with any arguments. */
@@ -99,7 +101,7 @@ int main(void)
 	unsigned wrong = 0, x32 = 0;
 
 	for (long nr = 0; nr < LAST_CALL; nr++) {
-		if (survives(nr, nowhere) != is_expected(nr)) {
+		if (!UNSEEN(nr) && survives(nr, nowhere) != is_expected(nr)) {
 			printf("# call %ld %s\n", nr, is_expected(nr) ? "is killed" : "survives");
 			wrong++;
 		}
