@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import time
 
@@ -215,6 +216,77 @@ def left(folder):
                   "the last one ends them", f"{status} {error!r}")
 
 
+def refused(folder, env, *args):
+    """What exo session says when it does not start, on one line; or its status."""
+    p = subprocess.run([os.path.join(BUILD, "bin/exo"), "session", *args], capture_output=True,
+                       text=True, timeout=10, cwd=folder, env={**os.environ, **env})
+    lines = p.stderr.splitlines()
+    return lines[0] if p.returncode == 125 and len(lines) == 1 else f"status {p.returncode} {lines}"
+
+
+def starting(folder):
+    place = os.path.join(folder, "run")
+    os.symlink("/tmp", os.path.join(folder, "link"))
+    for name, env, words in (
+            ("a relative path", dict(EXO_SESSION="run"), "absolute"),
+            ("a long path", dict(EXO_SESSION="/tmp/" + "x" * 200), "shorter"),
+            ("a symbolic link", dict(EXO_SESSION=os.path.join(folder, "link")), "link: "),
+            ("a folder that is not there", dict(EXO_SESSION=folder + "/a/b/c"), "No such file")):
+        got = refused(folder, env)
+        tap.check(words in got, f"{name} is refused", got)
+    if os.getuid() == 0:
+        os.mkdir(place)
+        os.chown(place, 65534, 65534)
+        got = refused(folder, dict(EXO_SESSION=place))
+        tap.check("somebody else" in got, "somebody else's folder is refused", got)
+        os.rmdir(place)
+    else:
+        tap.skip("somebody else's folder is refused", "not root")
+    got = refused(folder, {}, "--private", "77")
+    tap.check("not a stream socket" in got, "--private without a socket", got)
+    os.mkdir(place, 0o755)
+    notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    notify.bind(os.path.join(folder, "notify"))
+    p = subprocess.Popen([os.path.join(BUILD, "bin/exo"), "session"], stdout=subprocess.PIPE, text=True,
+                         env=dict(os.environ, EXO_SESSION=place,
+                                  NOTIFY_SOCKET=os.path.join(folder, "notify")))
+    line = p.stdout.readline()
+    notify.settimeout(5)
+    tap.check(notify.recv(100) == b"READY=1" and f"{place}/control" in line,
+              "it says when it listens, and where", line)
+    tap.check(os.stat(place).st_mode & 0o777 == 0o700, "its folder is the person's alone")
+    p.send_signal(signal.SIGINT)
+    tap.check(p.wait(10) == 0 and not os.path.exists(os.path.join(place, "control")),
+              "SIGINT ends it in order")
+    p.stdout.close()
+
+
+def private(folder):
+    """exo session --private: guests end with its one client."""
+    ours, theirs = socket.socketpair()
+    p = subprocess.Popen([os.path.join(BUILD, "bin/exo"), "session", "--private", str(theirs.fileno())],
+                         pass_fds=[theirs.fileno()], cwd=folder, stderr=subprocess.PIPE,
+                         env=dict(os.environ, EXO_SESSION="/nonexistent"))
+    theirs.close()
+    c = Control(ours)
+    path = os.path.join(folder, "server.exo")
+    with open(path, "w") as f:
+        f.write(f"[program]\nfile = {CHAN}\nargs = serve 10 stream count=0 hold\n"
+                "[provides]\necho = 10 stream\n")
+    c.ask("start", manifest=path)
+    c.ask("wait", guest="server", **{"for": "ready"})
+    pid = c.ask("ps")["guests"][0]["pid"]
+    tap.check(wait_for(lambda: c.ask("log", guest="server") and
+                       any("listening" in e.get("text", "") for e in c.events)),
+              "a private session has logs too", f"{c.events}")
+    c.close()
+    status = p.wait(10)
+    tap.check(status == 0 and wait_for(lambda: not os.path.exists(f"/proc/{pid}")) and
+              not p.stderr.read() and os.listdir(folder) == ["server.exo"],
+              "it ends with its client, guests and all, and leaves nothing", f"{status}")
+    p.stderr.close()
+
+
 def main():
     for function in (adopted, lies, gone):
         s = puppet_session(BUILD, os.path.join(FOLDER, function.__name__))
@@ -224,7 +296,7 @@ def main():
             status, error = s.end()
             tap.check(status == 0 and not error, f"{function.__name__}: the session ends in order",
                       f"status {status}, {error!r}")
-    for function in (real, left):
+    for function in (starting, private, real, left):
         os.mkdir(os.path.join(FOLDER, function.__name__))
         function(os.path.join(FOLDER, function.__name__))
     sys.exit(tap.done())
