@@ -17,7 +17,7 @@ ALL += $(B)/bin/exo-vmm
 INSTALL_BINS += $(B)/bin/exo-vmm
 
 # The seccomp filters are compiled by libseccomp when we build, not at each start.
-$(B)/tools/seccomp-gen: vmm/tools/seccomp-gen.c vmm/sandbox_priv.h
+$(B)/tools/seccomp-gen: vmm/tools/seccomp-gen.c vmm/sandbox_priv.h mk/seccomp_emit.h
 	$(call say,TOOL,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(TOOL_CFLAGS) -Iinclude -Ivmm -o $@ $< -lseccomp
