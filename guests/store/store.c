@@ -1,6 +1,7 @@
 /*
  * The store service: content-addressed objects and versioned names on a disk of
- * its own (exo_store.h has the protocol, disklog.h the disk).
+ * its own (exo_store.h has the protocol, disklog.h the disk); and the same names as
+ * files, over 9P (files.h), to who is granted the service "files".
  *
  *   store [DISK]        default /dev/vda
  *
@@ -10,8 +11,8 @@
  * that does not read costs one answer and delays nobody.
  */
 #include "disklog.h"
+#include "files.h"
 
-#include <exo.h>
 #include <exo_channel.h>
 
 #include <errno.h>
@@ -30,6 +31,10 @@
 struct client {
 	int fd;
 	char space[64]; /* its names begin so; "" for the host, which sees all */
+	/* With 9P: */
+	struct p9_conn *p9;
+	struct files files;
+	/* Else: */
 	struct exo_store_msg answer;
 	uint32_t answer_bytes; /* of data; answering: */
 	bool answering;
@@ -38,10 +43,10 @@ struct client {
 
 static struct {
 	struct disklog *log;
-	int listen_fd;
+	int listen_fd[2]; /* store, files */
 	unsigned nclients;
-	struct client client[CLIENTS_MAX];
-	struct pollfd poll[CLIENTS_MAX + 1];
+	struct client *client[CLIENTS_MAX];
+	struct pollfd poll[CLIENTS_MAX + 2];
 	struct {
 		struct exo_store_msg m;
 		uint8_t data[EXO_STORE_DATA_MAX + 1];
@@ -204,30 +209,86 @@ static int carry_out(struct client *c, const struct exo_store_msg *m, const uint
 
 /* ---- clients ------------------------------------------------------------------------------ */
 
-static void drop_client(struct client *c)
+static void free_client(struct client *c)
 {
+	p9_conn_destroy(c->p9);
 	close(c->fd);
 	free(c->data);
-	*c = store.client[--store.nclients];
+	free(c);
 }
 
-static void accept_client(void)
+static void drop_client(unsigned i)
 {
-	int fd = accept4(store.listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	struct client *c = &store.client[store.nclients];
+	free_client(store.client[i]);
+	store.client[i] = store.client[--store.nclients];
+}
+
+/* What one kind of client needs, or the other. */
+static bool prepare(struct client *c, bool files)
+{
+	if (!files) {
+		c->data = malloc(EXO_STORE_DATA_MAX);
+		return c->data;
+	}
+	c->files = (struct files){store.log, c->space};
+	c->p9 = p9_conn_create(&files_backend, &c->files, &(struct p9_limits){0});
+	return c->p9;
+}
+
+static void accept_client(bool files)
+{
+	int fd = accept4(store.listen_fd[files], NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct client *c = fd < 0 ? NULL : calloc(1, sizeof(*c));
 	struct exo_peer peer;
 
-	if (fd < 0)
+	if (!c) {
+		if (fd >= 0)
+			close(fd);
 		return;
-	*c = (struct client){.fd = fd, .data = malloc(EXO_STORE_DATA_MAX)};
-	if (!c->data || exo_peer(fd, &peer)) {
-		free(c->data);
-		close(fd);
+	}
+	c->fd = fd;
+	if (exo_peer(fd, &peer) || !prepare(c, files)) {
+		free_client(c);
 		return;
 	}
 	if (strcmp(peer.name, "host"))
 		memcpy(c->space, peer.name, sizeof(c->space));
-	store.nclients++;
+	store.client[store.nclients++] = c;
+}
+
+/* ---- requests of both kinds ------------------------------------------------------------------ */
+
+static bool has_answer(const struct client *c)
+{
+	size_t n = 0;
+
+	if (c->p9)
+		p9_conn_output(c->p9, &n);
+	return c->p9 ? n > 0 : c->answering;
+}
+
+/* False: the client has gone, or speaks nonsense. */
+static bool take_p9(struct client *c)
+{
+	size_t room;
+	void *to = p9_conn_room(c->p9, &room);
+	ssize_t n = recv(c->fd, to, room, MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return true;
+	return n > 0 && !p9_conn_received(c->p9, (size_t)n);
+}
+
+/* Sends what is committed. What that lets the server do next waits for the next round. */
+static bool send_p9(struct client *c)
+{
+	size_t bytes;
+	const void *from = p9_conn_output(c->p9, &bytes);
+	ssize_t n = send(c->fd, from, bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return true;
+	return n >= 0 && !p9_conn_sent(c->p9, (size_t)n);
 }
 
 /* Takes one request and carries it out. False: the client has gone, or speaks nonsense. */
@@ -262,56 +323,71 @@ static bool send_answer(struct client *c)
 
 static void wait_for_work(void)
 {
-	unsigned n = 0;
+	unsigned n = store.nclients;
+	bool room = n < CLIENTS_MAX; /* a full table leaves connections in the backlog */
 
-	for (; n < store.nclients; n++)
-		store.poll[n] = (struct pollfd){store.client[n].fd,
-						store.client[n].answering ? POLLOUT : POLLIN, 0};
-	/* A full table leaves connections in the backlog. */
-	store.poll[n] = (struct pollfd){n < CLIENTS_MAX ? store.listen_fd : -1, POLLIN, 0};
-	if (poll(store.poll, n + 1, -1) < 0 && errno != EINTR)
+	for (unsigned i = 0; i < n; i++)
+		store.poll[i] = (struct pollfd){store.client[i]->fd,
+						has_answer(store.client[i]) ? POLLOUT : POLLIN, 0};
+	for (unsigned i = 0; i < 2; i++)
+		store.poll[n + i] = (struct pollfd){room ? store.listen_fd[i] : -1, POLLIN, 0};
+	if (poll(store.poll, n + 2, -1) < 0 && errno != EINTR)
 		exit(1);
 }
 
-/* One round. The disk has failed for good: -1. */
+/* Makes everything so far durable. The disk has failed for good: -1. */
+static int commit(void)
+{
+	int err = disklog_commit(store.log);
+
+	if (!err)
+		return 0;
+	fprintf(stderr, "store: disk: %s\n", strerror(-err));
+	return -1; /* nothing of this round is acknowledged; a restart reads what is there */
+}
+
+/* One round: requests, commit, answers. */
 static int serve(void)
 {
 	unsigned polled = store.nclients;
 	bool gone[CLIENTS_MAX] = {false};
-	int err;
 
 	for (unsigned i = 0; i < polled; i++) {
-		if (store.poll[i].revents && !store.client[i].answering)
-			gone[i] = !take_request(&store.client[i]);
-	}
-	err = disklog_commit(store.log);
-	if (err) {
-		fprintf(stderr, "store: disk: %s\n", strerror(-err));
-		return -1; /* nothing of this round is acknowledged; a restart reads what is there
-			    */
-	}
-	for (unsigned i = polled; i--;) {
-		struct client *c = &store.client[i];
+		struct client *c = store.client[i];
 
-		if (!gone[i] && c->answering)
-			gone[i] = !send_answer(c);
-		if (gone[i])
-			drop_client(c);
+		if (store.poll[i].revents && !has_answer(c))
+			gone[i] = !(c->p9 ? take_p9(c) : take_request(c));
 	}
-	if (store.poll[polled].revents)
-		accept_client();
-	return 0;
+	if (commit())
+		return -1;
+	for (unsigned i = polled; i--;) {
+		struct client *c = store.client[i];
+
+		if (!gone[i] && has_answer(c))
+			gone[i] = !(c->p9 ? send_p9(c) : send_answer(c));
+		if (gone[i])
+			drop_client(i);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		if (store.poll[polled + i].revents && store.nclients < CLIENTS_MAX)
+			accept_client(i);
+	}
+	return commit(); /* files that were open in connections that ended */
 }
 
 int main(int argc, char **argv)
 {
+	static const char *const services[2] = {"store", "files"};
+	static const int types[2] = {SOCK_SEQPACKET, SOCK_STREAM};
+
 	if (open_disk(argc > 1 ? argv[1] : "/dev/vda"))
 		return 1;
-	store.listen_fd = exo_serve("store", SOCK_SEQPACKET | SOCK_NONBLOCK);
-	if (store.listen_fd < 0) {
-		fprintf(stderr,
-			"store: service store: %s; start it in a session, with its manifest\n",
-			strerror(errno));
+	for (unsigned i = 0; i < 2; i++) {
+		store.listen_fd[i] = exo_serve(services[i], types[i] | SOCK_NONBLOCK);
+		if (store.listen_fd[i] >= 0)
+			continue;
+		fprintf(stderr, "store: service %s: %s; start it in a session, with its manifest\n",
+			services[i], strerror(errno));
 		return 1;
 	}
 	for (;;) {

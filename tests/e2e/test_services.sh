@@ -83,6 +83,18 @@ run "$EXO" stop store
 run "$EXO" run "$TMP/keeper.exo" check 100 1
 is "a store that was stopped starts again when it is asked" "$status $out" "0 checked 20"
 
+# ---- its files ---------------------------------------------------------------------------
+
+manifest files "$BUILD/guests/test/store-files.elf" "" '[mount]' '/data = service:files'
+for part in first second; do
+	run "$EXO" run "$TMP/files.exo" "$part"
+	is "the store's names as files, $part" "$status $(grep -c '^ok' <<<"$out")" \
+		"0 $([ $part = first ] && echo 18 || echo 3)"
+	grep -E '^(not ok|#)' <<<"$out" | sed 's/^/# /'
+	kill -9 "$(pid_of store)"
+	wait_for 10 test "$(pid_of store)" != 0
+done
+
 # ---- memory -------------------------------------------------------------------------------
 
 frames=$BUILD/guests/test/frames.elf
