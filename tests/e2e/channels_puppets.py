@@ -2,6 +2,7 @@
 speaks for. usage: channels_puppets.py BUILD FOLDER"""
 import fcntl
 import os
+import random
 import resource
 import shutil
 import struct
@@ -489,6 +490,66 @@ def liars(s):
               f"{took:.3f} s")
 
 
+def noise(s):
+    """VMMs and guests that say anything, in well-formed messages and others."""
+    rng = random.Random(1)
+    pick = lambda *values: rng.choice(values)
+    server, client = provider(s), user(s, options="delegate")
+    a, b = wired(client, server, "echo")
+
+    def word():
+        return pick(0, 1, 2, 3, 4, 7, 10, 12, 64, 4096, a["conn"], a["conn"] + 1, client.slot("echo"),
+                    40001, 0x40000000 | a["conn"], 0xFFFFFFFF, rng.getrandbits(32))
+
+    def say(v):
+        kind = pick(VSOCK_REQUEST, VSOCK_REQUEST, CHANNEL_STATE, CHANNELS, STATS, MEM_MAPPED, TERMIOS,
+                    READY, rng.randrange(60, 80))
+        if kind == VSOCK_REQUEST and rng.random() < 0.9:
+            v.request(word(), pick(1, 2), word(), pick(True, False))
+        elif kind == CHANNEL_STATE and rng.random() < 0.9:
+            v.state(word(), pick(1, 2, 3), pick(0, 1), rng.randrange(15))
+        else:
+            v.send(kind, bytes(rng.randrange(0, 100)), fds=pick([], [], [], [0]))
+
+    ended = 0
+    for i in range(25):
+        v = s.puppet(f"noise{i}", uses=["echo = delegate"] if i % 2 else [])
+        try:
+            for _ in range(60):
+                say(v)
+        except OSError:
+            pass
+        ended += v.was_ended(0.05)
+        v.exit()
+    names = CAP_OPS[1:]
+    talks = [(client, client.talk()), (server, server.talk())]
+    for i in range(1500):
+        v, t = pick(*talks)
+        f = {k: word() for k in rng.sample(["port", "local_port", "peer_port", "bytes", "mem", "flags"],
+                                           rng.randrange(4))}
+        if rng.random() < 0.5:
+            f.update(local_port=pick(40001, 10), peer_port=pick(client.slot("echo"), 0x40000000 | b["conn"]))
+        f["flags"] = f.get("flags", 0) & ~WAIT
+        f["name"] = pick("", "echo", "x" * 63)
+        try:
+            t.sock.send(t.pack(pick(*names), id=i, **f), socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            pass
+        for puppet, _ in talks:
+            got = puppet.expect(MEM_MAP, 0.0005)
+            if got:
+                mem, size = struct.unpack_from("<QQ", got[0])
+                os.close(got[1][0])
+                puppet.send(MEM_MAPPED, struct.pack("<QQQIi", mem, size, 4096, 0, pick(0, 0, -28)))
+        while t.receive(0.0005):
+            pass
+    again = s.puppet("again", uses=["echo ="])
+    again.request(again.slot("echo"))
+    late = server.channel()
+    tap.check(ended >= 5 and s.control.ask("hello")["ok"] and late is not None,
+              "H-34 noise from VMMs and guests: the session goes on", f"{ended} of 25 were ended, {late}")
+
+
 def many(s):
     """1,000 connections at once, and what it costs to look at them, and to end them."""
     server = provider(s)
@@ -550,7 +611,7 @@ def out_of_descriptors(s):
 
 def main():
     names = sys.argv[3:] or ("wires reasons ends revoking lingering on_demand host delegation "
-                             "port_one liars many out_of_descriptors").split()
+                             "port_one liars noise many out_of_descriptors").split()
     for name in names:
         section(globals()[name])
     sys.exit(tap.done())
