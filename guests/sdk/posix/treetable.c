@@ -226,15 +226,14 @@ static bool call_attributes(struct regs *r, long *result)
 {
 	uint64_t a = r->rdi, b = r->rsi, c = r->rdx, d = r->r10;
 	struct p9_setattr attr;
-	int dirfd = AT_FDCWD, fd = -1;
+	int dirfd = AT_FDCWD;
 	const char *path = PTR(char, a);
-	bool follow = true;
+	bool follow = true, by_fd = false;
 
 	switch (r->orig_rax) {
 	case SYS_ftruncate:
-		fd = (int)a;
-		/* fall through */
 	case SYS_truncate:
+		by_fd = r->orig_rax == SYS_ftruncate;
 		attr = with_size(b);
 		if ((int64_t)b < 0) {
 			*result = -EINVAL;
@@ -242,9 +241,8 @@ static bool call_attributes(struct regs *r, long *result)
 		}
 		break;
 	case SYS_fchmod:
-		fd = (int)a;
-		/* fall through */
 	case SYS_chmod:
+		by_fd = r->orig_rax == SYS_fchmod;
 		attr = with_mode(b);
 		break;
 	case SYS_fchmodat:
@@ -253,10 +251,9 @@ static bool call_attributes(struct regs *r, long *result)
 		attr = with_mode(c);
 		break;
 	case SYS_fchown:
-		fd = (int)a;
-		/* fall through */
 	case SYS_chown:
 	case SYS_lchown:
+		by_fd = r->orig_rax == SYS_fchown;
 		follow = r->orig_rax == SYS_chown;
 		attr = with_owner(b, c);
 		break;
@@ -278,8 +275,8 @@ static bool call_attributes(struct regs *r, long *result)
 	default:
 		return false;
 	}
-	*result =
-		fd >= 0 ? tree_setattr_fd(fd, &attr) : tree_setattr_at(dirfd, path, follow, &attr);
+	*result = by_fd ? tree_setattr_fd((int)a, &attr)
+			: tree_setattr_at(dirfd, path, follow, &attr);
 	return true;
 }
 
