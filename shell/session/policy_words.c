@@ -82,7 +82,7 @@ static void say_guest(struct speech *to, const struct policy *p, const char *gue
 	struct policy_grant_info g = {0};
 
 	for (unsigned i = 0; policy_service_at(p, i, &s); i++) {
-		if (!strcmp(s.provider, guest))
+		if (!strcmp(s.provider, guest) && strcmp(s.name, guest)) /* that was said */
 			say_who_reaches(to, p, s.name);
 	}
 	while (policy_grant_next(p, g.id, &g)) {
