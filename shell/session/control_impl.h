@@ -83,6 +83,7 @@ struct request {
 	bool (*look)(struct request *r);   /* true: it was answered */
 	void (*cancel)(struct request *r); /* or NULL; also before an answer */
 	struct machine *machine;
+	uint32_t overs;       /* the machine's, when the request came */
 	uint64_t deadline_ns; /* 0: never */
 	bool due;             /* the deadline is over */
 	bool news;            /* to be looked at in the next tick */

@@ -164,8 +164,10 @@ static void end_as(struct machine *m, enum machine_state state, uint64_t now)
 	json_object_set_new(event, "guest", json_string(m->name));
 	json_object_set_new(event, "restarting", json_boolean(state == MACHINE_BACK_OFF));
 	control_machine_event(m, event);
-	if (lifecycle_is_over(m))
+	if (lifecycle_is_over(m)) {
 		m->owner = NULL;
+		m->overs++;
+	}
 	tell_services(m, false);
 }
 

@@ -189,9 +189,12 @@ static bool fail_due(struct request *r)
 
 static bool look_ended(struct request *r)
 {
-	if (!has_ended(r->machine))
+	const struct machine *m = r->machine;
+
+	/* It may have been started again since, by somebody who connects. */
+	if (!has_ended(m) && m->overs == r->overs)
 		return fail_due(r);
-	request_ok(r, state_fields(r->machine));
+	request_ok(r, control_end_fields(m));
 	return true;
 }
 
@@ -233,6 +236,7 @@ static void op_wait(struct request *r)
 	if (!(m = request_machine(r)))
 		return;
 	r->machine = m;
+	r->overs = m->overs;
 	request_wait(r, ready ? look_ready : look_ended,
 		     request_has(r, "timeout_ms") ? clock_now_ns() + ms * 1000000 : 0);
 }
@@ -250,6 +254,7 @@ static void op_stop(struct request *r)
 	if (ms > INT64_MAX / 2000000)
 		return request_fail(r, CONTROL_BAD_REQUEST, "timeout_ms: too long");
 	r->machine = m;
+	r->overs = m->overs;
 	lifecycle_stop(m, ms * 1000000);
 	request_wait(r, look_stopped, 0);
 }
@@ -261,6 +266,7 @@ static void op_kill(struct request *r)
 	if (!m)
 		return;
 	r->machine = m;
+	r->overs = m->overs;
 	lifecycle_kill(m, "asked for");
 	request_wait(r, look_stopped, 0);
 }

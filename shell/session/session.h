@@ -96,6 +96,7 @@ struct machine {
 	unsigned restarts, recent_restarts;
 	uint64_t recent_since_ns;
 	uint64_t ended_ns; /* of the last time; 0: it never did */
+	uint32_t overs;    /* how often it was over, not to be restarted by itself */
 	bool added;        /* by `add`: a connect to what it provides starts it, whenever */
 	bool pending;      /* MACHINE_STARTING without a VMM: what it requires starts first */
 	bool for_good;     /* it was told to end: no restart */
@@ -174,8 +175,10 @@ void session_end(struct session *s, bool leave_guests);
 void session_wake_at(struct session *s, uint64_t deadline_ns);
 struct machine *session_find(struct session *s, const char *name);
 struct machine *session_by_subject(struct session *s, uint32_t subject);
-/* Something to be saved changed; written at the end of this turn of the loop. */
+/* Something to be saved changed; written before the next answer, or at the end of this turn. */
 void session_changed(struct session *s);
+/* Writes it now, if there is any. A session that cannot goes on, and tries at the next change. */
+void session_save(struct session *s);
 
 /* ---- machine.c -------------------------------------------------------------------- */
 

@@ -236,6 +236,27 @@ START_TEST(stop_and_kill)
 }
 END_TEST
 
+/* Whoever connects starts it at once, before the one who stopped it is answered. */
+START_TEST(stopped_and_started)
+{
+	char why[512];
+	struct machine *m = start("a");
+
+	ask("{\"id\":1,\"op\":\"kill\",\"guest\":\"a\"}");
+	ask("{\"id\":2,\"op\":\"wait\",\"guest\":\"a\"}");
+	expect_nothing();
+	fake_end(m, EXO_END_KILLED, 9);
+	ck_assert_int_eq(lifecycle_start(m, why), 0);
+	for (int i = 0; i < 2; i++) {
+		json_t *line = next_line();
+
+		ck_assert_ptr_nonnull(
+			strstr(dump(line), "\"reason\":\"killed\",\"state\":\"starting\""));
+		json_decref(line);
+	}
+}
+END_TEST
+
 START_TEST(signals)
 {
 	start("a");
@@ -666,6 +687,7 @@ int main(void)
 		wait_without_patience,
 		stop_and_kill,
 		signals,
+		stopped_and_started,
 		client_goes_while_it_waits,
 		connects,
 		connects_to_a_port,
