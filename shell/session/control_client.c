@@ -75,6 +75,8 @@ void client_flush(struct client *c)
 {
 	bool was_full = c->waiting >= CONTROL_OUTPUT_LOW;
 
+	/* What was answered is still so if we are killed next. */
+	session_save(c->session);
 	while (c->first && !c->gone) {
 		struct output *o = c->first;
 		ssize_t n = send_some(c, o);

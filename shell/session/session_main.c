@@ -206,6 +206,14 @@ void session_changed(struct session *s)
 	s->state_dirty = true;
 }
 
+void session_save(struct session *s)
+{
+	if (!s->state_dirty || s->is_private)
+		return;
+	s->state_dirty = false;
+	(void)state_save(s);
+}
+
 /* ---- find ------------------------------------------------------------------------------- */
 
 struct machine *session_find(struct session *s, const char *name)
@@ -324,8 +332,7 @@ static int start_private(struct session *s, int fd)
 
 static void finish(struct session *s)
 {
-	if (s->state_dirty && !s->is_private)
-		(void)state_save(s);
+	session_save(s);
 	control_finish(s);
 	machine_finish_all(s);
 	wire_finish(s);
@@ -354,10 +361,7 @@ static int run(struct session *s)
 			session_end(s, false);
 			session_end(s, false); /* nobody is there to wait for a stop */
 		}
-		if (s->state_dirty && !s->is_private) {
-			s->state_dirty = false;
-			(void)state_save(s);
-		}
+		session_save(s);
 	}
 	return err ? text_error(GUEST_EXIT_FAILURE, "session: %s", strerror(-err)) : 0;
 }

@@ -95,6 +95,8 @@ void session_changed(struct session *s)
 	s->state_dirty = true;
 }
 
+void session_save(struct session *s) {}
+
 void session_end(struct session *s, bool leave_guests)
 {
 	s->ending = true;
