@@ -77,10 +77,11 @@ static void discard_input(const struct vm *vm)
 static _Noreturn void finish(struct vm *vm)
 {
 	struct exo_vmm_ended *m = &vm->ended;
-	struct pollfd pfd = {.fd = vm->sock_fd, .events = POLLOUT};
+	struct pollfd pfd = {.events = POLLOUT};
 	int err;
 
 	pthread_mutex_lock(&vm->send_lock); /* for good */
+	pfd.fd = vm->sock_fd;
 	m->exits = 0;
 	for (unsigned i = 0; i < vm->cpus; i++)
 		m->exits += vm->vcpu[i].exits;

@@ -249,6 +249,8 @@ def raw(program, name="raw", **options):
 def mem_map(g, number, fd, size, flags=0):
     g.send(MEM_MAP, struct.pack("<QQQIi", number, size, 0, flags, 0), fds=(fd,))
     kind, m = g.receive()
+    if kind == STARTED:
+        kind, m = g.receive()
     assert kind == MEM_MAPPED, kind
     number, size, offset, flags, status = struct.unpack("<QQQIi", m[16:48])
     return status, offset
