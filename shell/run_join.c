@@ -26,6 +26,7 @@
 
 #define RETRY_NS 50000000ull        /* between two looks for a new session */
 #define RETRY_FOR_NS 10000000000ull /* then the guest is lost to us */
+#define PAUSE_NS 1000000000ull      /* before a stop: for a guest that is just starting */
 #define ARGS_MAX 32768 /* bytes of arguments and environment: a request is at most 64 KiB */
 
 struct join {
@@ -34,6 +35,7 @@ struct join {
 	char manifest[START_PATH_MAX];
 	char name[64]; /* of the guest, "": not known yet */
 	json_t *request;
+	bool over;     /* found out outside of handle */
 	bool running;  /* the program takes signals */
 	json_t *early; /* requests for when it does: its first output may be faster than the news */
 	int null_fd;
@@ -232,11 +234,6 @@ static void winch(struct run *r, uint32_t rows, uint32_t cols)
 	tell(r, json_pack("{s:s,s:i,s:i}", "op", "winch", "rows", (int)rows, "cols", (int)cols));
 }
 
-static void stop(struct run *r, bool stopped)
-{
-	tell(r, json_pack("{s:s}", "op", stopped ? "pause" : "resume"));
-}
-
 static unsigned poll_fds(struct run *r, struct pollfd *fds)
 {
 	fds[0] = (struct pollfd){r->join->c.fd, POLLIN, 0};
@@ -245,7 +242,7 @@ static unsigned poll_fds(struct run *r, struct pollfd *fds)
 
 static uint64_t deadline(const struct run *r)
 {
-	if (r->report.end.reason) /* killed before it was there */
+	if (r->report.end.reason || r->join->over) /* killed before it was there */
 		return 1;
 	return r->join->wait_id ? 0 : r->join->retry_at_ns;
 }
@@ -361,11 +358,26 @@ static bool handle_lines(struct run *r)
 	return over || ((gone || got < 0) && lose(r));
 }
 
+/* We are about to be stopped: what is to be told has to be told now. */
+static void stop(struct run *r, bool stopped)
+{
+	uint64_t until_ns = clock_now_ns() + PAUSE_NS;
+	struct join *j = r->join;
+
+	while (stopped && !j->running && !j->over && clock_now_ns() < until_ns) {
+		struct pollfd p = {j->c.fd, POLLIN, 0};
+
+		if (poll(&p, 1, 100) > 0)
+			j->over = handle_lines(r);
+	}
+	tell(r, json_pack("{s:s}", "op", stopped ? "pause" : "resume"));
+}
+
 static bool handle(struct run *r, const struct pollfd *fds, unsigned nfds)
 {
 	struct join *j = r->join;
 
-	if (r->report.end.reason)
+	if (r->report.end.reason || j->over)
 		return true;
 	if (fds[0].revents && handle_lines(r))
 		return true;

@@ -24,9 +24,12 @@ run "$EXO" run talker.exo
 is "or makes a private one, where nobody provides what the program wants" \
 	"$status $(head -n 1 <<<"$out")" "3 connect: 111 Connection refused"
 no_private_session() {
-	local pid
-	for pid in $(pgrep -f "exo session --private"); do
-		! tr '\0' '\n' <"/proc/$pid/environ" | grep -qx "EXO_SESSION=$EXO_SESSION" || return 1
+	local process words
+	for process in /proc/[0-9]*; do
+		mapfile -d '' -t words <"$process/cmdline"
+		[ "${words[1]-} ${words[2]-}" = "session --private" ] || continue
+		mapfile -d '' -t words <"$process/environ"
+		[[ " ${words[*]-} " != *" EXO_SESSION=$EXO_SESSION "* ]] || return 1
 	done 2>/dev/null
 }
 check "which ends with it" wait_for 3 no_private_session
@@ -80,12 +83,13 @@ d = json.load(open(sys.argv[1])); print(d["reason"], d["exit_code"], d["ram_byte
 	"exit 7 33554432 1"
 out=$(python3 "$pty" modes=run send='ab\n' expect=ab expect=ab send='\x04' -- "$EXO" run "$probe" cat exit 5)
 like "on a terminal, to the end of input" "$out" '^status 5$'
-out=$(python3 "$pty" sleep=0.3 send='\x03' -- "$EXO" run "$probe" sleep 20)
+out=$(python3 "$pty" expect=up send='\x03' -- "$EXO" run "$probe" say up sleep 20)
 like "Ctrl-C" "$out" '^status -2$'
-out=$(python3 "$pty" sleep=0.3 send='\x1a' stopped continue sleep=0.2 kill=TERM -- "$EXO" run "$probe" sleep 20)
+out=$(python3 "$pty" expect=up send='\x1a' stopped continue sleep=0.2 kill=TERM -- \
+	"$EXO" run "$probe" say up sleep 20)
 like "Ctrl-Z, fg, SIGTERM" "$out" '^status 143$'
-python3 "$pty" sleep=0.4 kill=TSTP stopped sleep=1.5 continue sleep=0.4 kill=TERM -- \
-	"$EXO" run --name z "$probe" sleep 20 >"$TMP/z" &
+python3 "$pty" expect=up kill=TSTP stopped sleep=1.5 continue sleep=0.5 kill=TERM -- \
+	"$EXO" run --name z "$probe" say up sleep 20 >"$TMP/z" &
 check "its guest is paused meanwhile" wait_for 5 sh -c '"$EXO" ps | grep -q "^z *ready, paused"'
 check "and then goes on" wait_for 5 sh -c '"$EXO" ps | grep -q "^z *ready  "'
 wait $!
@@ -206,7 +210,7 @@ like "exo top on a terminal goes on" "$out" '^status -2$'
 
 # ---- the session dies ------------------------------------------------------------------------
 
-"$EXO" run --name survivor "$probe" sleep 2 say "still here" exit 6 >"$TMP/survivor" &
+"$EXO" run --name survivor "$probe" sleep 4 say "still here" exit 6 >"$TMP/survivor" &
 survivor=$!
 wait_for 5 sh -c '"$EXO" ps | grep -q "^survivor *ready"'
 kill -9 $session
@@ -227,7 +231,7 @@ unset EXO_SESSION
 export TMPDIR=$TMP
 for file in "$TOP"/tests/e2e/scripts/*.exoscript; do
 	name=${file##*/}
-	run timeout 60 "$EXO" script -D "m=$TMP/m" "$file"
+	RUN_SECONDS=300 run "$EXO" script ${EXO_NESTED:+-t 60s} -D "m=$TMP/m" "$file"
 	if [ "$status" = 0 ]; then
 		ok "scenario $name"
 	else
