@@ -34,11 +34,19 @@ class Mount:
     def accept(self):
         while True:
             connection, _ = self.listener.accept()
+            self.hand_over(connection)
+            connection.close()
+
+    def hand_over(self, connection):
+        """To a server that may be dying just now; then to a new one."""
+        while True:
             if not self.server or self.server.process.poll() is not None:
                 options = ["--read-only"] if self.ro else []
                 self.server = p9client.Server(self.folder, *options)
-            self.server.adopt(connection)
-            connection.close()
+            try:
+                return self.server.adopt(connection)
+            except OSError:
+                self.server = None
 
     def kill(self):
         if self.server:
