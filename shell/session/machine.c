@@ -149,6 +149,16 @@ static void fill_end(struct machine *m)
 		snprintf(m->end.detail, sizeof(m->end.detail), "%s", m->killed_why);
 }
 
+void machine_unlink_socket(const struct machine *m)
+{
+	struct sockaddr_un address;
+
+	if (m->session->directory_fd < 0)
+		return;
+	machine_address(m, m->name, &address);
+	(void)unlink(address.sun_path);
+}
+
 static enum exo_reason reason_of(const struct machine *m)
 {
 	return m->end.reason == EXO_END_EXIT || m->end.reason == EXO_END_POWEROFF ? EXO_REASON_ENDED
@@ -166,12 +176,7 @@ void machine_over(struct machine *m)
 	guest_unlock_disks(&m->guest);
 	guest_finish(&m->guest);
 	machine_close_fds(m);
-	if (s->directory_fd >= 0) {
-		struct sockaddr_un address;
-
-		machine_address(m, m->name, &address);
-		(void)unlink(address.sun_path);
-	}
+	machine_unlink_socket(m);
 	if (m->adopt_by_ns)
 		machine_adopted(m);
 	wire_machine_gone(m, reason);
@@ -207,6 +212,11 @@ void machine_break(struct machine *m, const char *why)
 	if (m->vm->sock_fd >= 0)
 		loop_mod(&m->session->loop, m->vm->sock_fd, 0);
 	session_wake_at(m->session, 1);
+}
+
+void machine_broke_order(struct machine *m)
+{
+	machine_break(m, "exo-vmm left a question unanswered and was ended");
 }
 
 /* ---- what it says ----------------------------------------------------------------------- */

@@ -50,6 +50,8 @@ void machine_over(struct machine *m);
 void machine_break(struct machine *m, const char *why);
 /* Its name in the directory `guests`, for the socket calls: short enough whatever the directory. */
 void machine_address(const struct machine *m, const char *name, struct sockaddr_un *address);
+/* Removes its socket from the directory. */
+void machine_unlink_socket(const struct machine *m);
 /* Its pidfd, bells and socket. */
 void machine_close_fds(struct machine *m);
 

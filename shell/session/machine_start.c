@@ -359,6 +359,8 @@ int machine_start(struct machine *m, char why[512])
 		return 0;
 	}
 	machine_let_die(m, true);
+	if (m->listen_fd >= 0)
+		machine_unlink_socket(m);
 	machine_close_fds(m);
 	if (m->subject)
 		policy_remove_subject(m->session->policy, m->subject, EXO_REASON_DIED);

@@ -6,6 +6,8 @@
  * Unmapping has no answer of its own. After each MEM_UNMAP the VMM is asked for its
  * statistics: it obeys in order, so its answer says that the memory is gone there. Until
  * then the map is `doomed`: still counted, and a move or a revocation waits for it.
+ * MEM_MAP is followed by the same question, so that nobody waits for a VMM that does not
+ * answer it.
  */
 #include "memory_impl.h"
 
@@ -130,7 +132,6 @@ static void remove_map(struct memory *mem, struct memory_map *map)
 		at = &(*at)->next;
 	*at = map->next;
 	use->maps--;
-	use->doomed -= map->doomed;
 	free(map);
 }
 
@@ -183,6 +184,8 @@ int memory_map(struct memory *mem, struct machine *m, bool read_only, void *conv
 		mem->maps = map;
 		use->maps++;
 		send_mem(m, EXO_VMM_MEM_MAP, mem, read_only, fd);
+		machine_request_stats(m); /* before this is answered, that is */
+		map->fence = m->stats_asked;
 	}
 	if (fd != mem->fd)
 		close(fd);
@@ -213,7 +216,6 @@ void memory_unmap(struct memory *mem, struct memory_map *map)
 	if (map->doomed)
 		return;
 	map->doomed = true;
-	((struct memory_use *)map->m->memory)->doomed++;
 	if (!map->asked)
 		send_unmap(mem, map);
 	else
@@ -229,6 +231,7 @@ bool memory_mapped(struct machine *m, const struct exo_vmm_mem *got)
 	if (!map || !map->asked)
 		return false;
 	map->asked = false;
+	map->fence = 0;
 	map->offset = got->offset;
 	if (got->status) {
 		answer(map, got->status == -ENOSPC ? -ENOSPC : -ENOMEM, (struct exo_cap_msg){0});
@@ -290,11 +293,15 @@ static void each(struct session *s, void (*fn)(struct session *s, struct memory 
 
 static void pass_fence(struct session *s, struct memory *mem, void *arg)
 {
-	const struct machine *m = arg;
+	struct machine *m = arg;
 	struct memory_map *map = memory_map_of(mem, m);
 
-	if (!map || !map->doomed || !map->fence || m->stats_answered < map->fence)
+	if (!map || !map->fence || m->stats_answered < map->fence)
 		return;
+	if (map->asked) {
+		machine_broke_order(m);
+		return;
+	}
 	remove_map(mem, map);
 	memory_settle(s, mem);
 }
@@ -303,7 +310,7 @@ void memory_fence(struct machine *m)
 {
 	const struct memory_use *use = m->memory;
 
-	if (use && use->doomed)
+	if (use && use->maps)
 		each(m->session, pass_fence, m);
 }
 

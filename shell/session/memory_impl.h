@@ -18,7 +18,8 @@ struct memory_map {
 	bool read_only;
 	bool asked;     /* MEM_MAP was sent, MEM_MAPPED has not come */
 	bool doomed;    /* to be unmapped, or it is and `fence` has not been passed */
-	uint64_t fence; /* m->stats_answered when its VMM has surely unmapped it; 0: not yet sent */
+	uint64_t fence; /* m->stats_answered when its VMM has surely mapped or unmapped it; 0: no
+			   matter */
 	/* Who is answered when it is mapped. */
 	void *conversation;
 	uint32_t op, id;
@@ -48,7 +49,7 @@ struct memory {
 /* m->memory */
 struct memory_use {
 	uint64_t bytes; /* of what it owns */
-	unsigned maps, doomed;
+	unsigned maps;
 };
 
 /* s->memory */

@@ -212,6 +212,8 @@ void machine_send(struct machine *m, const void *msg, size_t len, const int *fds
  * old_slot, old_generation). Those that do not answer within 2 s are as if they had never run.
  */
 void machine_adopt_all(struct session *s);
+/* Its VMM left an answer out: it is ended. */
+void machine_broke_order(struct machine *m);
 /* Asks its VMM for m->stats. */
 void machine_request_stats(struct machine *m);
 /* Deadlines that are due; the next one, 0: none. */

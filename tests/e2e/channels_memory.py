@@ -259,6 +259,18 @@ def dying(s, p):
     tap.check(lost["status"] == ENOENT and early is None and gone == made["mem"] and
               done["status"] == 0, "revoked while it is being mapped: it is unmapped again",
               f"{lost} {early} {gone} {done}")
+    q = Pair(s, "4")
+    made, _, fd7 = create(q.a, q.ta, 4096)
+    os.close(fd7)
+    q.ta.call("MEM_OFFER", mem=made["mem"], **q.pa)
+    q.tb.send("MEM_ACCEPT", **q.pb)
+    q.b.expect(MEM_MAP)
+    q.ta.send("MEM_REVOKE", mem=made["mem"])
+    ended = q.b.was_ended()
+    q.b.exit()
+    done = q.ta.receive()
+    tap.check(ended and done and done["status"] == 0,
+              "H-34 a VMM that answers what comes after MEM_MAP, but not that, is ended", f"{done}")
     r.ta.send("MEM_CREATE", bytes=4096)
     asked = r.a.expect(MEM_MAP)
     r.ta.sock.close()

@@ -550,6 +550,23 @@ def noise(s):
               "H-34 noise from VMMs and guests: the session goes on", f"{ended} of 25 were ended, {late}")
 
 
+def broken_starts(s):
+    bad = os.path.join(s.folder, "bad.elf")
+    with open(bad, "w") as f:
+        f.write("not a program")
+    for name, file, words in (("absent", "/nowhere/x.elf", "no such file"), ("bad", bad, "bad.elf: ")):
+        answer = s.control.call("start", manifest=s.manifest(name, file))
+        tap.check(not answer["ok"] and words in answer["error"]["message"] and
+                  answer["error"].get("exit_code") in (126, 127) and
+                  not os.listdir(os.path.join(s.directory, "guests")),
+                  f"a program that is {name}: said in one line, and nothing is left", f"{answer}")
+    no_vmm = s.puppet("no-vmm", started=False, ready=False)
+    no_vmm.sock.close()
+    no_vmm.exit(3)
+    tap.check(wait_for(lambda: "status 3" in str((s.guest("no-vmm") or {}).get("detail"))),
+              "a VMM that ends at once: its status", f"{s.guest('no-vmm')}")
+
+
 def many(s):
     """1,000 connections at once, and what it costs to look at them, and to end them."""
     server = provider(s)
@@ -611,7 +628,7 @@ def out_of_descriptors(s):
 
 def main():
     names = sys.argv[3:] or ("wires reasons ends revoking lingering on_demand host delegation "
-                             "port_one liars noise many out_of_descriptors").split()
+                             "port_one liars noise broken_starts many out_of_descriptors").split()
     for name in names:
         section(globals()[name])
     sys.exit(tap.done())
