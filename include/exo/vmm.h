@@ -185,9 +185,15 @@ struct exo_vmm_close {
 	uint32_t reason;
 };
 
+/*
+ * What was offered to a guest (CHANNEL with request 0, VSOCK_OPEN with conn) is
+ * ACCEPTED or REFUSED. An answer to a guest's request that fails, or comes too late, is
+ * REFUSED, too. Each that was made is CLOSED once, also after CHANNEL_CLOSE.
+ */
 #define EXO_CHANNEL_ACCEPTED 1u
 #define EXO_CHANNEL_REFUSED 2u
-#define EXO_CHANNEL_CLOSED 3u /* the guest has closed it, or it broke: the VMM has forgotten it */
+#define EXO_CHANNEL_CLOSED 3u /* the VMM has forgotten it: closed by the guest, by you, or broken \
+			       */
 
 struct exo_vmm_channel_state {
 	struct exo_vmm_header h;
