@@ -192,8 +192,7 @@ struct exo_vmm_close {
  */
 #define EXO_CHANNEL_ACCEPTED 1u
 #define EXO_CHANNEL_REFUSED 2u
-#define EXO_CHANNEL_CLOSED 3u /* the VMM has forgotten it: closed by the guest, by you, or broken \
-			       */
+#define EXO_CHANNEL_CLOSED 3u /* an end closed it, or it broke: the VMM has forgotten it */
 
 struct exo_vmm_channel_state {
 	struct exo_vmm_header h;
