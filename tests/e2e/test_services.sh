@@ -121,8 +121,39 @@ is "more than the manifest allows is not made" "$status" 3
 wait_for 5 grep -q create "$EXO_SESSION/log/large-from.log"
 like "which its maker is told" "$("$EXO" log large-from)" '^create: [0-9]+ Quota exceeded'
 
-"$EXO" ps >"$TMP/ps"
+# ---- the picture of it ---------------------------------------------------------------------
+
+# The picture in the README, in a session of its own.
 kill %1
 wait %1
 is "the session ends" "$?" 0
+rm -rf "$EXO_SESSION"
+mkdir -m 700 "$EXO_SESSION"
+"$EXO" session >"$TMP/session.log" 2>&1 &
+wait_for 10 test -S "$EXO_SESSION/control"
+cast() { # NAME LABEL COLOUR ARGS SERVICES…
+	local name=$1
+	manifest "$name" "$chan" "$4" "label = $2" "colour = $3" '[uses]' "${@:5}"
+	"$EXO" start "$TMP/$name.exo" >/dev/null
+}
+manifest time "$chan" 'serve time seq count=0 threads hold 60' 'label = system' 'colour = gray' \
+	'[provides]' 'time = 9 seqpacket' '[lifecycle]' 'start = demand'
+"$EXO" add "$TMP/store/store.exo" "$BUILD/guests/log.exo" "$TMP/time.exo"
+cast notes work green 'connect log stream hold 60' 'log =' 'store ='
+cast mail private red 'connect log stream hold 60' 'log ='
+cast clock work green 'connect time seq hold 60' 'time ='
+sleep 60 | "$EXO" connect store --seqpacket >/dev/null 2>&1 &
+wait_for 10 sh -c '[ "$("$EXO" wires | grep -c "^[a-z]* *[a-z]* *[a-z]* *\(stream\|seqpacket\) *\(direct\|host\)")" = 4 ]'
+mkdir -p "$BUILD/pictures"
+run "$EXO" wires --svg "$BUILD/pictures/wires.svg"
+is "the graph is drawn" "$status" 0
+check "as XML with all names in it" python3 -c '
+import sys, xml.etree.ElementTree as tree
+names = {t.text for t in tree.parse(sys.argv[1]).iter("{http://www.w3.org/2000/svg}text")}
+missing = {"notes", "mail", "clock", "host", "store", "log", "time", "private"} - names
+sys.exit(f"missing: {missing}" if missing else 0)' "$BUILD/pictures/wires.svg"
+kill %2 2>/dev/null
+kill %1
+wait %1
+is "this session too" "$?" 0
 tap_done
