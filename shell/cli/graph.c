@@ -84,37 +84,50 @@ static void add_edges(struct graph *g, const json_t *wires)
 	}
 }
 
-/*
- * A node stands right of all that use it. Going round as often as there are
- * nodes is enough; in a cycle somebody is left of what it uses.
- */
+/* Depth first; what leads back to where we come from closes a cycle. */
+static void visit(struct graph *g, unsigned n, unsigned *order, unsigned *count)
+{
+	g->node[n].mark = GRAPH_ENTERED;
+	for (unsigned i = 0; i < g->nedges; i++) {
+		struct graph_edge *e = &g->edge[i];
+
+		if (e->from != n)
+			continue;
+		e->back = g->node[e->to].mark == GRAPH_ENTERED;
+		if (g->node[e->to].mark == GRAPH_NEW)
+			visit(g, e->to, order, count);
+	}
+	g->node[n].mark = GRAPH_LEFT;
+	order[(*count)++] = n;
+}
+
+/* A node stands right of all that use it, but for those that it uses in turn. */
 static void set_columns(struct graph *g)
 {
-	bool moved = true;
+	unsigned order[GRAPH_NODES_MAX], count = 0, used[GRAPH_NODES_MAX] = {0};
 
-	for (unsigned round = 0; moved && round < g->nnodes; round++) {
-		moved = false;
+	for (unsigned i = 0; i < g->nnodes; i++) {
+		if (g->node[i].mark == GRAPH_NEW)
+			visit(g, i, order, &count);
+	}
+	while (count--) { /* users first */
+		unsigned right = g->node[order[count]].column + 1;
+
 		for (unsigned i = 0; i < g->nedges; i++) {
-			struct graph_node *from = &g->node[g->edge[i].from];
-			struct graph_node *to = &g->node[g->edge[i].to];
+			struct graph_edge *e = &g->edge[i];
 
-			if (from == to || to->column > from->column ||
-			    from->column + 1 >= g->nnodes)
-				continue;
-			to->column = from->column + 1;
-			moved = true;
+			if (e->from == order[count] && !e->back && g->node[e->to].column < right)
+				g->node[e->to].column = right;
 		}
 	}
 	for (unsigned i = 0; i < g->nnodes; i++) {
-		unsigned row = 0;
+		struct graph_node *n = &g->node[i];
 
-		for (unsigned j = 0; j < i; j++)
-			row += g->node[j].column == g->node[i].column;
-		g->node[i].row = row;
-		if (row >= g->rows)
-			g->rows = row + 1;
-		if (g->node[i].column >= g->columns)
-			g->columns = g->node[i].column + 1;
+		n->row = used[n->column]++;
+		if (n->row >= g->rows)
+			g->rows = n->row + 1;
+		if (n->column >= g->columns)
+			g->columns = n->column + 1;
 	}
 }
 

@@ -14,6 +14,7 @@
 struct graph_node {
 	const char *name, *label, *colour; /* of the answer; "" */
 	bool runs;
+	enum { GRAPH_NEW, GRAPH_ENTERED, GRAPH_LEFT } mark;
 	unsigned column, row;
 	int x, y; /* of the box's upper left corner */
 };
@@ -23,6 +24,7 @@ struct graph_edge {
 	unsigned from, to;
 	const char *service, *path;
 	unsigned connections;
+	bool back; /* closes a cycle */
 	uint64_t tx_bytes, rx_bytes, tx_messages, rx_messages;
 };
 

@@ -9,7 +9,8 @@
 #define BOX_WIDTH 150
 #define BOX_HEIGHT 46
 #define COLUMN_STEP 370
-#define ROW_STEP 90
+#define GAP (COLUMN_STEP - BOX_WIDTH)
+#define ROW_STEP 105
 #define MARGIN 30
 
 /* "#rrggbb" and nothing else gets into an attribute. */
@@ -75,8 +76,12 @@ static void add_edge(const struct graph *g, unsigned index, struct text *out)
 		  x1, y1, x1 + bend, y1, forward ? x2 - bend : x2 + bend, y2, x2, y2, colour(from),
 		  e->connections ? "" : " stroke-dasharray=\"2 4\"");
 	graph_describe(e, what);
+	/* In the gap beside an end, where no box can be. */
 	text_addf(out, "<text x=\"%d\" y=\"%d\" font-size=\"11\">",
-		  (x1 + x2) / 2 + (forward ? 0 : bend), (y1 + y2) / 2 - 4);
+		  forward ? x1 + GAP / 2 : x2 + GAP / 2,
+		  forward && x2 - x1 > GAP ? y1 - 4
+		  : forward                ? (y1 + y2) / 2 - 4
+					   : y2 + 12);
 	text_add_xml(out, e->service);
 	if (*what) {
 		text_add(out, " ", 1);
@@ -95,7 +100,7 @@ void graph_add_svg(const json_t *wires, struct text *out)
 		return;
 	}
 	width = 2 * MARGIN + BOX_WIDTH + (g.columns ? (int)g.columns - 1 : 0) * COLUMN_STEP + 120;
-	height = 2 * MARGIN + (int)g.rows * ROW_STEP;
+	height = 2 * MARGIN + (int)g.rows * ROW_STEP + ROW_STEP * 2 / 3;
 	text_addf(out,
 		  "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
 		  "viewBox=\"0 0 %d %d\" font-family=\"sans-serif\" font-size=\"13\" "
@@ -107,7 +112,9 @@ void graph_add_svg(const json_t *wires, struct text *out)
 		       "<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n");
 	for (unsigned i = 0; i < g.nnodes; i++) {
 		g.node[i].x = MARGIN + (int)g.node[i].column * COLUMN_STEP;
-		g.node[i].y = MARGIN + (int)g.node[i].row * ROW_STEP;
+		/* Not in line, so that few arrows run through boxes between their ends. */
+		g.node[i].y = MARGIN + (int)g.node[i].row * ROW_STEP +
+			      (int)(g.node[i].column % 3) * ROW_STEP / 3;
 	}
 	for (unsigned i = 0; i < g.nedges; i++)
 		add_edge(&g, i, out);

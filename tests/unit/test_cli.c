@@ -738,6 +738,11 @@ START_TEST(graph_columns)
 		ck_assert_uint_eq(g.node[i].column, i);
 	graph_finish(&g);
 	json_array_append_new(list, json_pack("{s:s,s:s}", "from", "g5", "to", "g0"));
+	ck_assert_int_eq(graph_build(&g, root), 0);
+	for (unsigned i = 0; i < 6; i++)
+		ck_assert_uint_eq(g.node[i].column, i);
+	ck_assert_uint_eq(g.columns, 6);
+	graph_finish(&g);
 	for (int i = 0; i < GRAPH_NODES_MAX + 10; i++) {
 		snprintf(from, sizeof(from), "n%d", i);
 		json_array_append_new(list, json_pack("{s:s,s:s}", "from", from, "to", "g0"));
