@@ -2,7 +2,8 @@
  * The shell's protocol with exo-vmm: one SOCK_SEQPACKET Unix socket, one
  * message a packet, fds as SCM_RIGHTS. Both are the same build, so there is no
  * version negotiation beyond the magic; both sides decode strictly and treat
- * anything unexpected as the other side's end (hostile-guests H-34).
+ * anything unexpected as the other side's end (hostile-guests H-34). A VMM obeys
+ * in the order of messages: when it answers STATS_REQUEST, all that came before is done.
  *
  * exo-vmm is started with the socket as fd 3 and an open /dev/kvm as fd 4, and
  * may create the VM before the configuration arrives. It gets one
