@@ -14,6 +14,7 @@
 #include <linux/virtio_vsock.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 /* ---- to the shell -------------------------------------------------------------- */
@@ -247,8 +248,11 @@ void control_receive(void *opaque, int sock_fd, uint32_t events)
 	union message m;
 	unsigned nfds;
 	int fds[FDS_MAX];
-	ssize_t n = fdmsg_recv(sock_fd, &m, sizeof(m), fds, FDS_MAX, &nfds);
+	ssize_t n;
 
+	if (events & EPOLLOUT)
+		link_writable(vm);
+	n = fdmsg_recv(sock_fd, &m, sizeof(m), fds, FDS_MAX, &nfds);
 	if (n == -EAGAIN)
 		return;
 	if (n == 0 || n == -ECONNRESET) {

@@ -16,9 +16,8 @@ void control_receive(void *opaque, int fd, uint32_t events);
 
 /*
  * A device's upward message, handed on to the shell. Any thread, the device's
- * lock is held. Limit: a message is dropped when the shell has not read for so
- * long that the socket is full (hundreds of messages); a connection request
- * then times out.
+ * lock is held. When the shell has not read for so long that the socket is full,
+ * it waits in a queue; see link.h for that one's limits.
  */
 void control_forward(struct vm *vm, bool from_console, const void *msg, size_t len);
 

@@ -55,16 +55,38 @@ static void note_asked(struct link *l, uint32_t id)
 	l->asked[l->nasked++] = id;
 }
 
+/* The socket is full. 0, or -ENOBUFS: so is the queue. */
+static int enqueue(struct vm *vm, const void *msg, size_t len)
+{
+	const struct exo_vmm_header *h = msg;
+	struct link *l = &vm->link;
+	unsigned max = h->type == EXO_VMM_CHANNEL_STATE ? LINK_QUEUE_MAX : LINK_QUEUE_MAX / 2;
+	struct link_message *m = &l->queue[(l->first + l->nqueued) % LINK_QUEUE_MAX];
+
+	if (l->nqueued >= max || len > sizeof(m->bytes))
+		return -ENOBUFS;
+	m->len = len;
+	memcpy(m->bytes, msg, len);
+	if (!l->nqueued++)
+		(void)loop_mod(&vm->loop, vm->sock_fd, EPOLLIN | EPOLLOUT);
+	return 0;
+}
+
 static void send_locked(struct vm *vm, const void *msg, size_t len)
 {
 	const struct exo_vmm_header *h = msg;
-	int err;
+	int err = -EAGAIN;
 
 	send_started(vm);
 	if (h->type == EXO_VMM_READY)
 		vm->link.ready = true;
-	err = vm->sock_fd < 0 ? -EPIPE : fdmsg_send(vm->sock_fd, msg, len, NULL, 0);
-	if (err == -EPIPE || err == -ECONNRESET)
+	if (vm->sock_fd < 0)
+		err = -EPIPE;
+	else if (!vm->link.nqueued)
+		err = fdmsg_send(vm->sock_fd, msg, len, NULL, 0);
+	if (err == -EAGAIN)
+		err = enqueue(vm, msg, len);
+	if (err)
 		note_unheard(vm, msg);
 	else if (h->type == EXO_VMM_VSOCK_REQUEST)
 		note_asked(&vm->link, ((const struct exo_vmm_vsock *)msg)->id);
@@ -74,6 +96,24 @@ void link_send(struct vm *vm, const void *msg, size_t len)
 {
 	pthread_mutex_lock(&vm->send_lock);
 	send_locked(vm, msg, len);
+	pthread_mutex_unlock(&vm->send_lock);
+}
+
+void link_writable(struct vm *vm)
+{
+	struct link *l = &vm->link;
+
+	pthread_mutex_lock(&vm->send_lock);
+	while (l->nqueued) {
+		struct link_message *m = &l->queue[l->first];
+
+		if (fdmsg_send(vm->sock_fd, m->bytes, m->len, NULL, 0) == -EAGAIN)
+			break;
+		l->first = (l->first + 1) % LINK_QUEUE_MAX;
+		l->nqueued--;
+	}
+	if (!l->nqueued)
+		(void)loop_mod(&vm->loop, vm->sock_fd, EPOLLIN);
 	pthread_mutex_unlock(&vm->send_lock);
 }
 
@@ -210,6 +250,8 @@ void link_lost(struct vm *vm)
 	pthread_mutex_lock(&vm->send_lock);
 	fd = vm->sock_fd;
 	vm->sock_fd = -1;
+	l->unheard += l->nqueued;
+	l->nqueued = 0;
 	for (unsigned i = 0; i < l->nasked && l->nrefused < LINK_ASKED_MAX; i++)
 		l->refused[l->nrefused++] = l->asked[i];
 	l->nasked = 0;

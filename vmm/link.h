@@ -19,6 +19,18 @@
 #define LINK_ASKED_MAX 256    /* Limit: requests to refuse when the shell goes; others time out */
 #define LINK_CHANNELS_MAX 256 /* as many as the vsock device has */
 
+/*
+ * What a socket that is full does not take waits here; answers and requests get one half,
+ * states of channels all of it, which is more than there can be. Limit: the
+ * other messages are dropped then, requests refused.
+ */
+#define LINK_QUEUE_MAX 1024
+#define LINK_MESSAGE_MAX 64 /* bytes; longer messages do not wait */
+
+_Static_assert(sizeof(struct exo_vmm_vsock) <= LINK_MESSAGE_MAX &&
+		       sizeof(struct exo_vmm_channel_state) <= LINK_MESSAGE_MAX,
+	       "what must not be lost can wait");
+
 struct vm;
 
 struct link {
@@ -29,6 +41,11 @@ struct link {
 	unsigned nasked, nrefused;
 	uint32_t asked[LINK_ASKED_MAX];   /* ids of the guest's requests, the shell to answer */
 	uint32_t refused[LINK_ASKED_MAX]; /* to be refused by the event loop: nobody listens */
+	unsigned first, nqueued;
+	struct link_message {
+		size_t len;
+		uint8_t bytes[LINK_MESSAGE_MAX];
+	} queue[LINK_QUEUE_MAX];
 	/* Event loop only. */
 	struct exo_vmm_channel_info info[LINK_CHANNELS_MAX];
 };
@@ -41,6 +58,8 @@ struct exo_vmm_header link_header(enum exo_vmm_type type, size_t size);
 void link_send(struct vm *vm, const void *msg, size_t len);
 /* Sends EXO_VMM_STARTED unless that has been done. Any thread. */
 void link_send_started(struct vm *vm);
+/* The shell's socket takes more. Event loop. */
+void link_writable(struct vm *vm);
 /* Answers EXO_VMM_CHANNELS_REQUEST. Event loop. */
 void link_send_channels(struct vm *vm);
 

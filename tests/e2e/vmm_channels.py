@@ -336,6 +336,31 @@ def memory():
         os.close(each)
 
 
+def slow_shell():
+    """A shell that sends and does not read: the answers wait, in order."""
+    broker, g = raw(SPIN, window=16 * MIB)
+    fd = sealed(4096)
+    g.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    for i in range(700):
+        g.send(MEM_MAP, struct.pack("<QQQIi", i + 1, 4096, 0, 0, 0), fds=(fd,))
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:  # until they are all carried out
+        with open(f"/proc/{g.pid}/maps") as f:
+            if f.read().count("memfd:ring") >= 512:
+                break
+    got = []
+    for i in range(700):
+        kind, m = g.receive()
+        got.append((kind, *struct.unpack("<Q20xi", m[16:48])))
+    tap.check([x[:2] for x in got] == [(MEM_MAPPED, i + 1) for i in range(700)] and
+              [x[2] for x in got] == [0] * 512 + [-28] * 188,
+              "a shell that reads late gets every answer, in order", f"{got[:3]} {got[-3:]}")
+    g.send(PAUSE, struct.pack("<II", 1, 0))
+    tap.check(sync(g), "and goes on")
+    broker.finish()
+    os.close(fd)
+
+
 def paused():
     broker, g = raw(COUNT)
     fd = sealed(4096)
@@ -576,7 +601,7 @@ def many():
 
 
 for test in (data, no_exits, revoked, killed, refused, adopted, nobody_listens,
-             one_shell_after_the_other, memory, paused, messages, doorbells, hostile, bells_go,
+             one_shell_after_the_other, memory, slow_shell, paused, messages, doorbells, hostile, bells_go,
              many):
     test()
 sys.exit(tap.done())
