@@ -32,8 +32,12 @@ begin() {
 }
 
 finish() {
+	local left
+
 	kill "$session"
 	wait "$session"
+	left=$?
+	[ $left = 0 ] || diag "the session ended with $left: $(tail -n 3 session.err)"
 	session=
 }
 trap '[ -z "$session" ] || kill "$session"' EXIT

@@ -9,8 +9,6 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
-#define OPEN_TIMEOUT_NS (30 * NS_PER_S) /* a server may have to be started first */
-
 static void socket_close(struct file *f);
 static unsigned socket_poll(struct file *f);
 static void socket_poll_prepare(struct file *f);
@@ -297,7 +295,6 @@ int socket_open_stream(uint32_t port, struct file **out)
 	if (!s)
 		return -ENOMEM;
 	s->file = (struct file){.ops = &socket_ops, .refs = 1, .flags = O_RDWR};
-	s->connect_timeout_ns = OPEN_TIMEOUT_NS;
 	err = connect_port(s, VMADDR_CID_HOST, port, false);
 	if (err < 0) {
 		file_unref(&s->file);

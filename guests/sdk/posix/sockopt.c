@@ -131,7 +131,7 @@ long socket_setopt(int fd, int level, int opt, const void *val, unsigned len)
 	if (level == AF_VSOCK && opt == SO_VM_SOCKETS_CONNECT_TIMEOUT) {
 		err = set_timeout(&s->connect_timeout_ns, val, len);
 		if (err == 0 && s->connect_timeout_ns == 0)
-			s->connect_timeout_ns = 2 * NS_PER_S;
+			s->connect_timeout_ns = vsock_connect_timeout();
 		return err;
 	}
 	return -ENOPROTOOPT;

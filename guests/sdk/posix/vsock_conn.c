@@ -11,6 +11,15 @@
 
 struct vsock *vsock_all;
 
+uint64_t vsock_connect_timeout(void)
+{
+	size_t window;
+
+	vsock_window(&window);
+	/* In a session a server may have to be started first; the session's limit is shorter. */
+	return (window ? 30 : 2) * NS_PER_S;
+}
+
 struct vsock *vsock_new(uint16_t type)
 {
 	struct vsock *s = mem_alloc(sizeof(*s));
@@ -18,7 +27,7 @@ struct vsock *vsock_new(uint16_t type)
 	if (!s)
 		return NULL;
 	s->type = type;
-	s->connect_timeout_ns = 2 * NS_PER_S;
+	s->connect_timeout_ns = vsock_connect_timeout();
 	s->spin.ns = SPIN_NS;
 	s->next = vsock_all;
 	vsock_all = s;

@@ -73,6 +73,8 @@ extern struct vsock *vsock_all;
 
 struct vsock *vsock_new(uint16_t type);
 void vsock_free(struct vsock *s);
+/* How long connecting may take where the program did not say. */
+uint64_t vsock_connect_timeout(void);
 /* A socket bound to the port, connected ones aside. */
 struct vsock *vsock_bound(uint16_t type, uint32_t port);
 int vsock_bind_any(struct vsock *s);
