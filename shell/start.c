@@ -4,6 +4,7 @@
 #include "commands.h"
 #include "common.h"
 #include "grants.h"
+#include "manifest.h"
 #include "search.h"
 
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- paths ------------------------------------------------------------------------- */
@@ -214,12 +216,38 @@ static void add_guest(json_t *request, const struct guest *g)
 		set(request, "initrd", absolute(g->initrd));
 }
 
+/* A manifest says which program is run: what was typed has to be that, or the manifest. */
+static int check_program(const struct guest *g, const char *manifest, char why[START_WHY_MAX])
+{
+	char load_why[MANIFEST_WHY_MAX];
+	struct manifest *m;
+	struct stat typed, named;
+	bool same;
+	int fd = -1;
+
+	if (has_suffix(g->program, ".exo") || manifest_load(manifest, &m, load_why))
+		return 0; /* what is wrong with it is for the session to say */
+	same = !search_program(g->program, &fd) && !fstat(fd, &typed) && !stat(m->file, &named) &&
+	       typed.st_dev == named.st_dev && typed.st_ino == named.st_ino;
+	if (fd >= 0)
+		close(fd);
+	if (!same)
+		snprintf(why, START_WHY_MAX, "%.60s is the manifest of %.100s, not of %.60s",
+			 manifest, m->file, g->program);
+	manifest_free(m);
+	return same ? 0 : -1;
+}
+
 json_t *start_request(const struct guest *g, const struct start_extra *x, char why[START_WHY_MAX])
 {
 	json_t *request = json_pack("{s:s}", "op", "start");
 	char path[START_PATH_MAX];
 	int fd = -1;
 
+	if (x->manifest && check_program(g, x->manifest, why)) {
+		json_decref(request);
+		return NULL;
+	}
 	if (x->manifest)
 		set(request, "manifest", absolute(x->manifest));
 	else if (find_program(g->program, path, &fd))

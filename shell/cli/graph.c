@@ -104,7 +104,7 @@ static void visit(struct graph *g, unsigned n, unsigned *order, unsigned *count)
 /* A node stands right of all that use it, but for those that it uses in turn. */
 static void set_columns(struct graph *g)
 {
-	unsigned order[GRAPH_NODES_MAX], count = 0, used[GRAPH_NODES_MAX] = {0};
+	unsigned order[GRAPH_NODES_MAX] = {0}, used[GRAPH_NODES_MAX] = {0}, count = 0;
 
 	for (unsigned i = 0; i < g->nnodes; i++) {
 		if (g->node[i].mark == GRAPH_NEW)

@@ -6,7 +6,7 @@
 commands='run test doctor script check session start add remove ps top stop kill pause resume wait log
 wires grant revoke audit connect listen'
 cd "$TMP" || exit 1
-tap_plan 89
+tap_plan 82
 
 run "$EXO" --version
 like "version" "$status $out" '^0 exo [0-9]+\.[0-9]+\.[0-9]+$'

@@ -35,6 +35,10 @@ no_private_session() {
 check "which ends with it" wait_for 3 no_private_session
 run "$EXO" run --vsock "$TMP/v" talker.exo
 like "--vsock does not go with channels" "$status $err" '^125 exo: --vsock: not for a program that needs'
+run "$EXO" run --manifest talker.exo hello
+like "another program's manifest" "$status $err" '^125 exo: talker.exo is the manifest of .*chan.elf, not of hello'
+run "$EXO" run --manifest talker.exo chan.elf
+is "its own" "$status" 3
 run "$EXO" run --mount nonsense hello
 like "a mount without a path" "$status $err" '^125 exo: --mount nonsense: write DIR:/path'
 run "$EXO" run --grant words,lease=x hello
