@@ -144,7 +144,7 @@ static enum machine_state decide(struct machine *m, uint64_t now)
 	}
 	if (!m->manifest || !(m->added || m->manifest->on_demand))
 		return MACHINE_ENDED;
-	if (m->ready_ns || m->for_good)
+	if (m->for_good || (m->ready_ns && !m->end.exit_code))
 		m->backoff_ns = m->restart_at_ns = 0;
 	else
 		set_backoff(m, now); /* lifecycle_want: not sooner */

@@ -603,6 +603,31 @@ START_TEST(demand_of_one_that_dies)
 }
 END_TEST
 
+/* Nor can a client have it started again and again. */
+START_TEST(demand_of_one_that_crashes)
+{
+	struct machine *m = add(provides(make("store"), "store"));
+
+	m->added = true;
+	for (unsigned pause = 100; pause <= 400; pause *= 2) {
+		ck_assert_int_eq(lifecycle_want(&fake.s, "store"), -EINPROGRESS);
+		lifecycle_started(m);
+		lifecycle_ready(m);
+		fake_end(m, EXO_END_FAULT, 11);
+		fake_advance(pause - 1);
+		ck_assert_int_eq(lifecycle_want(&fake.s, "store"), -ECONNREFUSED);
+		fake_advance(1);
+	}
+	ck_assert_int_eq(lifecycle_want(&fake.s, "store"), -EINPROGRESS);
+	lifecycle_started(m);
+	lifecycle_ready(m);
+	fake_advance(60000); /* a quiet minute */
+	fake_end(m, EXO_END_FAULT, 11);
+	fake_advance(100);
+	ck_assert_int_eq(lifecycle_want(&fake.s, "store"), -EINPROGRESS);
+}
+END_TEST
+
 START_TEST(demand_refused)
 {
 	struct machine *m = started(provides(make("store"), "store"));
@@ -734,6 +759,7 @@ int main(void)
 		stop_while_required_starts,
 		demand,
 		demand_of_one_that_dies,
+		demand_of_one_that_crashes,
 		demand_refused,
 		two_providers,
 		same_name,
