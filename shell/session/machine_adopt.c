@@ -90,6 +90,7 @@ bool machine_greeted(struct machine *m, const struct exo_vmm_hello *hello, const
 		(void)policy_generations_adopt(p, m->subject, m->old_generation);
 	for (unsigned i = 0; i < m->nold_slots; i++) /* one that is revoked by now is not there */
 		(void)policy_slot_adopt(p, m->subject, m->old_slot[i].grant, m->old_slot[i].port);
+	mounts_adopt(m);
 	m->started_ns = hello->started_ns;
 	m->said_ready = m->said_ready || hello->ready; /* it may have told the last session alone */
 	m->state = MACHINE_STARTING;

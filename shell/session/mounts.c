@@ -211,11 +211,14 @@ int mounts_connect(struct session *s, const char *service)
 
 static void free_mount(struct machine *m, struct mount *mount)
 {
+	struct policy *p = m->session->policy;
+
 	let_go(mount);
 	if (mount->grant)
-		(void)policy_revoke(m->session->policy, mount->grant);
+		(void)policy_revoke(p, mount->grant);
 	if (mount->folder_fd >= 0) {
-		(void)policy_remove_service(m->session->policy, mount->service);
+		(void)policy_revoke_named(p, m->name, mount->service); /* an adopted guest's */
+		(void)policy_remove_service(p, mount->service);
 		close(mount->folder_fd);
 	}
 	free(mount->path);
@@ -232,12 +235,12 @@ void mounts_machine_gone(struct machine *m)
 	}
 }
 
-static unsigned count(const struct machine *m)
+static unsigned count_folders(const struct machine *m)
 {
 	unsigned n = 0;
 
 	for (const struct mount *mount = m->mounts; mount; mount = mount->next)
-		n++;
+		n += mount->folder_fd >= 0;
 	return n;
 }
 
@@ -255,7 +258,7 @@ static int add_folder(struct machine *m, struct mount *mount, const char *source
 	if (err)
 		return err;
 	snprintf(mount->service, sizeof(mount->service), "fs-%llu-%u",
-		 (unsigned long long)m->number, count(m));
+		 (unsigned long long)m->number, count_folders(m));
 	err = policy_add_service(p, mount->service, "host", 1, false);
 	return err ? err : policy_set_ready(p, mount->service, true);
 }
@@ -313,6 +316,29 @@ int mounts_add(struct machine *m, const char *source, const char *path, bool rea
 	*last = mount;
 	session_changed(m->session);
 	return 0;
+}
+
+/* The same names in the same order as at its start: its slots lead to them. */
+void mounts_adopt(struct machine *m)
+{
+	const struct manifest *f = m->manifest;
+	json_t *list = json_object_get(m->options, "mounts"), *one;
+	char why[512];
+	size_t i;
+
+	for (unsigned k = 0; f && k < f->nmounts; k++) {
+		if (!f->mount[k].service)
+			(void)mounts_add(m, f->mount[k].source, f->mount[k].path,
+					 f->mount[k].read_only, why);
+	}
+	json_array_foreach(list, i, one)
+	{
+		const char *source = json_string_value(json_object_get(one, "source"));
+
+		if (source && strncmp(source, "service:", 8) != 0)
+			(void)mounts_add(m, source, json_string_value(json_object_get(one, "path")),
+					 json_is_true(json_object_get(one, "ro")), why);
+	}
 }
 
 char *mounts_environment(struct machine *m)

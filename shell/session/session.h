@@ -389,6 +389,8 @@ int mounts_add(struct machine *m, const char *source, const char *path, bool rea
 	       char why[512]);
 /* A new connection to the file server behind this service name: its fd, or -errno. */
 int mounts_connect(struct session *s, const char *service);
+/* Of a guest of an earlier session: its folders' services are there again. */
+void mounts_adopt(struct machine *m);
 void mounts_machine_gone(struct machine *m);
 
 /* ---- state.c, audit.c

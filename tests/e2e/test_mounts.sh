@@ -93,6 +93,26 @@ servers | xargs kill -KILL
 wait %2 %3 2>/dev/null
 wait_for 10 count 0
 is "neither is in the other's way" "$(cat one.out two.out | grep -c '^ok')" 11
+
+# ---- the session is killed: open files are lost once, the mount is not ---------------------
+
+"$EXO" start --name heir --mount "$TMP/plain:/mnt" "$guests/files.elf" dead >started
+has_said() {
+	"$EXO" log heir | grep -q "$1"
+}
+wait_for 10 has_said "now the server dies"
+kill -KILL $session
+wait $session 2>/dev/null
+"$EXO" session >session.out 2>session.err &
+session=$!
+wait_for 5 "$EXO" ps
+wait_for 20 has_said "^1..6"
+wait_for 20 has_said " 6 - "
+is "a new session has the mounts of its guests" "$("$EXO" log heir | grep -c '^ok')" 6
+wait_for 10 count 0
+run "$EXO" wires
+is "and they go with them" "$status $(grep -c '^fs-' <<<"$out") $(grep -c ' fs-' <<<"$out")" "0 0 0"
+[ "$status" = 0 ] || diag "$out" "$err"
 kill $session
 wait $session 2>/dev/null
 tap_done
