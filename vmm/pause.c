@@ -8,7 +8,11 @@
 #include <linux/kvm.h>
 #include <signal.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
+
+#define PATIENCE_NS 100000000
+#define TRIES 10
 
 void pause_interrupt(struct vm *vm, struct vcpu *v)
 {
@@ -20,6 +24,8 @@ void pause_interrupt(struct vm *vm, struct vcpu *v)
 
 void pause_set(struct vm *vm, bool on)
 {
+	static const struct timespec step = {.tv_nsec = PATIENCE_NS / TRIES};
+
 	if (atomic_exchange(&vm->paused, on) == on)
 		return;
 	if (!on) {
@@ -28,10 +34,22 @@ void pause_set(struct vm *vm, bool on)
 	}
 	for (unsigned i = 0; i < vm->cpus; i++)
 		pause_interrupt(vm, &vm->vcpu[i]);
+	for (unsigned i = 0; i < TRIES && !vm->ending; i++) {
+		unsigned parked = vm->parked;
+
+		if (parked == vm->cpus)
+			return;
+		(void)syscall(SYS_futex, &vm->parked, FUTEX_WAIT_PRIVATE, parked, &step, NULL, 0);
+	}
 }
 
 void pause_wait(struct vm *vm)
 {
+	if (!vm->paused)
+		return;
+	atomic_fetch_add(&vm->parked, 1);
+	(void)syscall(SYS_futex, &vm->parked, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 	while (atomic_load(&vm->paused))
 		(void)syscall(SYS_futex, &vm->paused, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0);
+	atomic_fetch_sub(&vm->parked, 1);
 }

@@ -13,7 +13,10 @@ struct vcpu;
 /* Makes the vCPUs leave KVM_RUN for a moment. Event loop. */
 void pause_interrupt(struct vm *vm, struct vcpu *v);
 
-/* From the return on no instruction of the guest begins (on false: may). Event loop. */
+/*
+ * On: waits until no vCPU runs the guest, which takes microseconds; or, if the guest is ending
+ * or the host very busy, not longer than a tenth of a second. Event loop, with no lock held.
+ */
 void pause_set(struct vm *vm, bool on);
 
 /* The vCPU left KVM_RUN: waits here while the guest is paused. Its own thread. */

@@ -53,6 +53,7 @@ struct vm {
 	struct gate prepared;      /* how many vCPUs exist and have their first settings */
 	struct gate gate;          /* enum vm_phase, by the main thread */
 	_Atomic unsigned paused;   /* 1: no vCPU runs the guest; also the futex; see pause.h */
+	_Atomic unsigned parked;   /* vCPUs that wait because of it; also a futex */
 	pthread_mutex_t send_lock; /* one message at a time; guards said_started, sock_fd, link */
 	bool said_started;
 	struct link link;
