@@ -25,10 +25,10 @@ begin() {
 	rounds=$((rounds + 1))
 	export XDG_RUNTIME_DIR=$TMP/run$rounds
 	mkdir -m 700 "$XDG_RUNTIME_DIR"
-	rm -f session.err
+	rm -f session.out
 	"$EXO" session >session.out 2>session.err &
 	session=$!
-	wait_for 10 grep -q listening session.err
+	wait_for 10 grep -q listening session.out
 }
 
 finish() {
