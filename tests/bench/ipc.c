@@ -4,11 +4,13 @@
  * usage: ipc rtt KIND ROUNDS [BYTES]     round trips; p50, p99, p99.99 in ns
  *        ipc bulk KIND MBYTES CHUNK      one way, MB/s; each chunk is filled by
  *                                        nobody and read by nobody, as in chan.elf
- * KIND: stream, seq (Unix socket pairs), pipe, eventfd (rtt only), spin (rtt only:
+ * KIND: stream, seq (Unix socket pairs), stream2 (rtt only: each end on a CPU of its
+ * own), pipe, eventfd (rtt only), spin (rtt only:
  * a word of shared memory, both looking), memcpy (bulk only: one process).
  * Prints one JSON object.
  */
 #include <errno.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -66,11 +68,21 @@ static void make_two(bool events, struct ends *a, struct ends *b)
 	*b = (struct ends){.in = there[0], .out = back[1]};
 }
 
+static void stay_on(unsigned cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		die("sched_setaffinity");
+}
+
 static void make(const char *kind, struct ends *a, struct ends *b)
 {
 	_Atomic uint64_t *word;
 
-	if (!strcmp(kind, "stream")) {
+	if (!strcmp(kind, "stream") || !strcmp(kind, "stream2")) {
 		make_sockets(SOCK_STREAM, a, b);
 	} else if (!strcmp(kind, "seq")) {
 		make_sockets(SOCK_SEQPACKET, a, b);
@@ -162,6 +174,8 @@ static void rtt(const char *kind, uint64_t rounds, size_t bytes)
 	memcpy(buffer, &one, sizeof(one)); /* an eventfd takes no 0 */
 	make(kind, &a, &b);
 	pid = fork();
+	if (!strcmp(kind, "stream2"))
+		stay_on(pid == 0);
 	if (pid == 0) {
 		answer(&b, rounds, bytes);
 		_exit(0);

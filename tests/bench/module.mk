@@ -1,6 +1,6 @@
 # Programs the benchmarks measure with and against. tests/bench/run uses them.
 BENCH_SRCS := $(wildcard tests/bench/*.c)
-BENCH_BINS := $(patsubst tests/bench/%.c,$(B)/bench/%,$(BENCH_SRCS)) $(B)/bench/ping
+BENCH_BINS := $(patsubst tests/bench/%.c,$(B)/bench/%,$(BENCH_SRCS)) $(B)/bench/ping $(B)/bench/fsread
 
 ifeq ($(MODE),release)
 $(eval $(call host_folder,tests/bench,-Ilib))
@@ -10,8 +10,8 @@ $(B)/bench/%: $(B)/obj/tests/bench/%.o
 	$(Q)mkdir -p $(@D)
 	$(Q)$(call host_link,$@,$^,-luring)
 
-# The same source as the guest's: the other side of the socket comparison.
-$(B)/bench/ping: $(B)/obj/tests/bench/guest/ping.o
+# The same source as the guest's: the other side of the comparison.
+$(B)/bench/ping $(B)/bench/fsread: $(B)/bench/%: $(B)/obj/tests/bench/guest/%.o
 	$(call say,LINK,$@)
 	$(Q)$(call host_link,$@,$^,)
 
