@@ -45,9 +45,19 @@ def transfers(s):
     s.start("slow", CHAN, "serve 10 stream sum", provides=["slow = 10 stream"])
     s.start("limited", CHAN, f"connect 77 stream source {4 * MIB}", uses=["slow = port=77, rate=2M"])
     began = time.monotonic()
+    w = wait_for(lambda: [w for w in s.wires() if w["from"] == "limited" and w["tx_bytes"] > MIB])
+    tap.check(w and w[0]["path"] == "switched" and w[0]["tx_bytes"] <= 4 * MIB and w[0]["to"] == "slow",
+              "counters of a switched connection while it runs", f"{s.wires()}")
     code, log = finish(s, "limited")
     took = time.monotonic() - began
     tap.check(code == 0 and 1.5 < took < 4, "2 MiB a second are 2 MiB a second", f"{took:.3f} s {log}")
+    s.start("sipper", CHAN, "serve 10 stream chunk=8192 slow 10", provides=["sip = 10 stream"])
+    s.start("pourer", CHAN, f"connect 77 stream chunk=8192 source {MIB}", uses=["sip = port=77"])
+    w = wait_for(lambda: [w for w in s.wires() if w["from"] == "pourer" and w["tx_bytes"] > 300000])
+    tap.check(w and w[0]["path"] == "direct" and w[0]["tx_bytes"] <= MIB and w[0]["tx_messages"] > 30,
+              "and of a direct one", f"{s.wires()}")
+    tap.check(finish(s, "pourer")[0] == 0 and f"received {MIB}" in s.log("sipper"),
+              "a slow reader gets everything", s.log("sipper"))
     s.start("echo", CHAN, "serve 10 stream count=0 threads quiet echo", provides=["echo = 10 stream"])
     s.start("many", CHAN, "connect 77 stream conns=60 quiet ping 5 64", uses=["echo = port=77"])
     code, log = finish(s, "many")
