@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <linux/virtio_vsock.h>
 #include <sched.h>
 #include <signal.h>
@@ -24,6 +25,8 @@ uint64_t launch_now_ns(void)
 {
 	return clock_now_ns();
 }
+
+#define SEND_PATIENCE_MS 2000 /* for a VMM that is behind with its messages */
 
 void launch_init(struct launch *l)
 {
@@ -182,8 +185,14 @@ int launch_send_winch(struct launch *l, uint32_t rows, uint32_t cols)
 
 int launch_send_vsock(struct launch *l, enum exo_vmm_type type, struct exo_vmm_vsock *m, int fd)
 {
+	struct pollfd pfd = {.fd = l->sock_fd, .events = POLLOUT};
+	int err;
+
 	m->h = header(type, sizeof(*m), fd >= 0);
-	return fdmsg_send(l->sock_fd, m, sizeof(*m), &fd, fd >= 0);
+	do { /* its guest may keep the VMM busy: a flood of connects is not its fault */
+		err = fdmsg_send(l->sock_fd, m, sizeof(*m), &fd, fd >= 0);
+	} while (err == -EAGAIN && poll(&pfd, 1, SEND_PATIENCE_MS) == 1);
+	return err;
 }
 
 /* ---- from the VMM ------------------------------------------------------------ */
