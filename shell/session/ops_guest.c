@@ -70,6 +70,8 @@ static json_t *names_used(const struct machine *m)
 static json_t *guest_json(const struct machine *m, uint64_t now)
 {
 	bool runs = machine_runs(m);
+	/* One of an earlier session: only its VMM knows, and has said so if it was asked. */
+	uint64_t ram = m->guest.ram_bytes ? m->guest.ram_bytes : m->stats.ram_bytes;
 	struct policy_subject_info subject = {0};
 	char colour[8];
 	json_t *program = json_string(state_program(m));
@@ -83,8 +85,8 @@ static json_t *guest_json(const struct machine *m, uint64_t now)
 		"name", m->name, "number", (json_int_t)m->number, "state",
 		lifecycle_state_name(m->state), "label", m->label, "colour", colour, "program",
 		program ? program : json_string("?"), "pid", (json_int_t)(runs ? m->pid : 0),
-		"memory", (json_int_t)(runs ? m->guest.ram_bytes : 0), "cpus",
-		(int)(runs ? m->guest.cpus : 0), "uptime_ms",
+		"memory", (json_int_t)(runs ? ram : 0), "cpus", (int)(runs ? m->guest.cpus : 0),
+		"uptime_ms",
 		(json_int_t)(runs && m->said_started ? (now - m->started_ns) / 1000000 : 0),
 		"restarts", (int)m->restarts, "provides", names_provided(m), "uses", names_used(m),
 		"connections", (int)subject.nconns, "paused", m->paused);

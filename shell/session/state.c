@@ -282,10 +282,13 @@ static int set_args(struct machine *m, const json_t *list)
 static struct machine *make_machine(struct session *s, const json_t *guest)
 {
 	const char *path = string(guest, "manifest"), *name = string(guest, "name");
+	const char *given = string(json_object_get(guest, "options"), "name");
 	struct manifest *manifest = NULL;
 	char why[512] = "";
 
-	if (path && !manifest_load(path, &manifest, why) && strcmp(manifest->name, name) != 0) {
+	if (path && !manifest_load(path, &manifest, why) && given && !strcmp(given, name))
+		memcpy(manifest->name, given, strlen(given) + 1);
+	if (manifest && strcmp(manifest->name, name) != 0) {
 		snprintf(why, sizeof(why), "%s is the manifest of %s now", path, manifest->name);
 		manifest_free(manifest);
 		manifest = NULL;

@@ -270,12 +270,18 @@ def noisy(s):
 
 def handed_over(s):
     pid = s.guest("quiet")["pid"]
+    path = s.manifest("named", CHAN, ECHO, provides=["renamed = 10 stream"])
+    s.control.ask("start", manifest=path, name="other")
+    s.wait_state("other", "ready")
     s.control.ask("shutdown", guests="leave")
     s.process.wait(20)
     s.begin()
     tap.check(s.wait_state("quiet", "ready") and s.guest("quiet")["pid"] == pid and
               echoes(s.control.take_fd("connect", service="quiet")),
               "a session that leaves its guests: the next one has them", s.guest("quiet"))
+    tap.check(s.guest("other")["provides"] == ["renamed"] and
+              echoes(s.control.take_fd("connect", service="renamed")),
+              "also one that was given another name than its manifest's", s.guest("other"))
     s.control.ask("shutdown")
     s.process.wait(20)
     tap.check(wait_for(lambda: not os.path.exists(f"/proc/{pid}"), 5),
