@@ -550,6 +550,50 @@ def noise(s):
               "H-34 noise from VMMs and guests: the session goes on", f"{ended} of 25 were ended, {late}")
 
 
+def neighbours(s):
+    """Set-ups of two guests while a third one asks for connections as fast as it can."""
+    server, client = provider(s), user(s)
+    flood = s.puppet("flood", uses=["echo ="])
+
+    def setups(count):
+        times = []
+        for _ in range(count):
+            began = time.monotonic()
+            at_a, at_b = wired(client, server, "echo")
+            times.append(time.monotonic() - began)
+            for fd in at_a["fds"] + at_b["fds"]:
+                os.close(fd)
+            client.state(at_a["conn"], CLOSED)
+            server.closed()
+            server.state(at_a["conn"], CLOSED)
+        times.sort()
+        return times[count // 2], times[count * 98 // 100]
+
+    quiet = setups(100)
+    child = os.fork()
+    if child == 0:
+        flood.sock.setblocking(False)
+        while True:
+            for act in (lambda: flood.request(4711), lambda: flood.sock.recv(8192)):
+                try:
+                    act()
+                except BlockingIOError:
+                    pass
+                except OSError:
+                    os._exit(1)
+    try:
+        loud = setups(100)
+        alive = os.waitpid(child, os.WNOHANG) == (0, 0)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    print(f"# median and p98 of a set-up: {quiet[0] * 1e6:.0f} {quiet[1] * 1e6:.0f} us, with a flood "
+          f"{loud[0] * 1e6:.0f} {loud[1] * 1e6:.0f} us")
+    tap.check(alive and loud[1] < quiet[1] + 0.02,
+              "H-21 a flood of connects from one guest: others connect as always",
+              f"median and p98 {quiet} then {loud}")
+
+
 def broken_starts(s):
     bad = os.path.join(s.folder, "bad.elf")
     with open(bad, "w") as f:
@@ -628,7 +672,7 @@ def out_of_descriptors(s):
 
 def main():
     names = sys.argv[3:] or ("wires reasons ends revoking lingering on_demand host delegation "
-                             "port_one liars noise broken_starts many out_of_descriptors").split()
+                             "port_one liars noise neighbours broken_starts many out_of_descriptors").split()
     for name in names:
         section(globals()[name])
     sys.exit(tap.done())
