@@ -164,10 +164,13 @@ static int start_server(struct session *s, struct mount *mount)
 
 /* ---- connections --------------------------------------------------------------------- */
 
-static struct mount *find_service(const struct session *s, const char *service)
+/* Whoever else has a grant for the name: a guest's folders are its own. */
+static struct mount *find_service(const struct session *s, const struct machine *opener,
+				  const char *service)
 {
 	for (const struct machine *m = s->machines; m; m = m->next) {
-		for (struct mount *mount = m->mounts; mount; mount = mount->next) {
+		for (struct mount *mount = m->mounts; mount && (!opener || opener == m);
+		     mount = mount->next) {
 			if (mount->folder_fd >= 0 && !strcmp(mount->service, service))
 				return mount;
 		}
@@ -190,9 +193,9 @@ static int hand_over(struct session *s, struct mount *mount, int fd)
 	return err;
 }
 
-int mounts_connect(struct session *s, const char *service)
+int mounts_connect(struct session *s, const struct machine *opener, const char *service)
 {
-	struct mount *mount = find_service(s, service);
+	struct mount *mount = find_service(s, opener, service);
 	int pair[2], err;
 
 	if (!mount)

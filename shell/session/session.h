@@ -387,8 +387,11 @@ char *mounts_environment(struct machine *m);
  * with why. */
 int mounts_add(struct machine *m, const char *source, const char *path, bool read_only,
 	       char why[512]);
-/* A new connection to the file server behind this service name: its fd, or -errno. */
-int mounts_connect(struct session *s, const char *service);
+/*
+ * A new connection to the file server behind this service name, for the guest whose mount
+ * it is and no other (NULL: a host program): its fd, or -errno.
+ */
+int mounts_connect(struct session *s, const struct machine *opener, const char *service);
 /* Of a guest of an earlier session: its folders' services are there again. */
 void mounts_adopt(struct machine *m);
 void mounts_machine_gone(struct machine *m);

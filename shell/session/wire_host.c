@@ -85,7 +85,7 @@ enum exo_reason wire_to_host(struct session *s, const struct wire_ask *a,
 	int pair[2];
 
 	if (!l) { /* a file server */
-		pair[0] = mounts_connect(s, c->service);
+		pair[0] = mounts_connect(s, a->m, c->service);
 		return pair[0] < 0 ? EXO_REASON_ABSENT : give_to_opener(s, a, c, pair[0]);
 	}
 	if (make_pair(a->type, pair))

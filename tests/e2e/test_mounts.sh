@@ -86,6 +86,16 @@ run "$EXO" wires --json
 check "no server where nothing was opened" count 0
 wait $!
 
+# Another guest that was granted the name all the same.
+"$EXO" start --name owner --mount "$TMP/plain:/mnt" "$guests/probe.elf" sleep 20 >started
+name=$("$EXO" wires --json | grep -o 'fs-[0-9]*-0' | head -n 1)
+printf '[program]\nfile = %s\nargs = call 564\n[uses]\n%s = port=564\n' "$guests/probe.elf" "$name" \
+	>m/thief.exo
+run "$EXO" run m/thief.exo
+like "H-28: a folder is its guest's alone, whatever another's manifest says" "${name%%-*} $out" \
+	'^fs connect: Connection refused'
+"$EXO" kill owner
+
 "$EXO" run --mount "$TMP/plain:/mnt" "$guests/files.elf" dead >one.out 2>&1 &
 "$EXO" run --mount "$TMP/plain:/mnt:ro" "$guests/files.elf" dead >two.out 2>&1 &
 check "a server for each guest's mount" wait_for 10 count 2
