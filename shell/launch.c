@@ -192,7 +192,7 @@ int launch_send_vsock(struct launch *l, enum exo_vmm_type type, struct exo_vmm_v
 	do { /* its guest may keep the VMM busy: a flood of connects is not its fault */
 		err = fdmsg_send(l->sock_fd, m, sizeof(*m), &fd, fd >= 0);
 	} while (err == -EAGAIN && poll(&pfd, 1, SEND_PATIENCE_MS) == 1);
-	return err;
+	return err == -EPIPE || err == -ECONNRESET ? 0 : err;
 }
 
 /* ---- from the VMM ------------------------------------------------------------ */

@@ -73,8 +73,10 @@ int launch_configure(struct launch *l, const struct guest *g);
 /* One message without payload but a signal number; type SIGNAL or KILL. 0 or -errno. */
 int launch_send_signal(struct launch *l, enum exo_vmm_type type, int signo);
 int launch_send_winch(struct launch *l, uint32_t rows, uint32_t cols);
-/* VSOCK_OPEN or VSOCK_REPLY; fd (or -1) stays the caller's. Waits up to 2 s for a VMM that is busy.
- * 0 or -errno. */
+/*
+ * VSOCK_OPEN or VSOCK_REPLY; fd (or -1) stays the caller's. Waits up to 2 s for a VMM that is
+ * busy. 0 (also when the VMM has gone: launch_recv will tell), or -errno.
+ */
 int launch_send_vsock(struct launch *l, enum exo_vmm_type type, struct exo_vmm_vsock *m, int fd);
 
 /*
