@@ -536,7 +536,7 @@ int main(int argc, char **argv)
 	while (i < argc && take_option(argv[i]))
 		i++;
 	if (i >= argc || (strcmp(argv[1], "serve") && strcmp(argv[1], "connect"))) {
-		fprintf(stderr, "usage: chan serve|connect TARGET stream|seq [OPTION…] MODE…\n");
+		fprintf(stderr, "usage: chan serve|connect TARGET stream|seq [OPTION] MODE\n");
 		return 2;
 	}
 	opt.serve = argv[1][0] == 's';
