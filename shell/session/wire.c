@@ -199,6 +199,8 @@ static bool attempt(struct session *s, struct wire_ask *a)
 				a->deadline_ns = now + patience(s, a->service);
 			if (now < a->deadline_ns)
 				return false;
+		} else if (wanted) {
+			reason = EXO_REASON_ABSENT; /* it will not be started */
 		}
 		if (wanted) {
 			policy_conn_refused(s->policy, subject, a->port, reason);
@@ -357,7 +359,9 @@ bool wire_state(struct machine *m, const struct exo_vmm_channel_state *st)
 								       : EXO_REASON_REFUSED);
 		return true;
 	}
-	if (st->state != EXO_CHANNEL_CLOSED || w->closed[side])
+	/* An opener whose guest has given up meanwhile refuses the answer to its request. */
+	if (w->closed[side] || (st->state != EXO_CHANNEL_CLOSED &&
+				(st->state != EXO_CHANNEL_REFUSED || side != WIRE_OPENER)))
 		return false;
 	take_counters(w, side, st);
 	closed(s, w, side, st->reason);

@@ -169,7 +169,8 @@ def ends(s):
     server.sock.close()
     server.exit()
     got = client.refusal()
-    tap.check(got and got[0] == "not-ready", "the acceptor dies while it is offered", f"{got}")
+    tap.check(got == ("absent", 111), "the acceptor dies while it is offered, and is not restarted",
+              f"{got}")
     deaf = s.puppet("deaf")
     s.control.send("stop", guest="deaf", timeout_ms=100)
     tap.check(wait_for(lambda: (s.guest("deaf") or {}).get("state") == "ended", 8),
@@ -252,7 +253,7 @@ def on_demand(s):
     a = client.channel()
     tap.check(early is None and a and a["conn"] == b["conn"],
               "a connect starts its provider, and waits until it is ready", f"{early} {a}")
-    server.sock.close()
+    server.ended()
     server.exit()
     client.closed()
     s.wait_state("lazy", "added")
@@ -264,6 +265,10 @@ def on_demand(s):
     took = time.monotonic() - began
     tap.check(got == ("not-ready", 110) and 2 < took < 6, "one that does not get ready: ETIMEDOUT",
               f"{got} {took:.3f} s")
+    s.wait_state("lazy", "added")
+    client.request(client.slot("lazy"))
+    got = client.refusal()
+    tap.check(got == ("absent", 111), "which is not started again at once: ECONNREFUSED", f"{got}")
 
 
 def host(s):
