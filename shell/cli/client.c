@@ -226,18 +226,18 @@ static bool make_room(struct cli *c)
 
 static void keep_fds(struct cli *c, struct msghdr *m)
 {
+	/* One SCM_RIGHTS message at a time is all that the kernel ever delivers. */
+	const struct cmsghdr *h = m->msg_controllen ? CMSG_FIRSTHDR(m) : NULL;
 	int fd;
 
-	for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR(m, h)) {
-		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t at = CMSG_LEN(0); at + sizeof(fd) <= h->cmsg_len; at += sizeof(fd)) {
-			memcpy(&fd, (char *)h + at, sizeof(fd));
-			if (c->nfds < CLIENT_FDS_MAX)
-				c->fds[c->nfds++] = fd;
-			else
-				close(fd);
-		}
+	if (!h || h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
+		return;
+	for (size_t at = CMSG_LEN(0); at + sizeof(fd) <= h->cmsg_len; at += sizeof(fd)) {
+		memcpy(&fd, (const char *)h + at, sizeof(fd));
+		if (c->nfds < CLIENT_FDS_MAX)
+			c->fds[c->nfds++] = fd;
+		else
+			close(fd);
 	}
 }
 
