@@ -170,9 +170,12 @@ static json_t *encode(const struct session *s, uint64_t serial)
 			 encode_grants(s), "guests", encode_guests(s));
 }
 
-/* ---- files -------------------------------------------------------------------------------------
- */
+/* ---- files ------------------------------------------------------------------------------ */
 
+/*
+ * Not synced: a session's crash is to be survived, and its guests don't survive the
+ * machine's.
+ */
 static int write_file(int dir_fd, const char *text, size_t length)
 {
 	int fd = openat(dir_fd, STATE_FILE_NEW,
@@ -182,14 +185,10 @@ static int write_file(int dir_fd, const char *text, size_t length)
 	if (fd < 0)
 		return -errno;
 	err = text_write(fd, text, length);
-	if (!err && fsync(fd))
-		err = -errno;
 	if (close(fd) && !err)
 		err = -errno;
 	if (!err && renameat(dir_fd, STATE_FILE_NEW, dir_fd, STATE_FILE))
 		err = -errno;
-	if (!err)
-		(void)fsync(dir_fd); /* some file systems can't, and need not */
 	return err;
 }
 
