@@ -235,8 +235,7 @@ int area_scan(struct disklog *l)
 	return 0;
 }
 
-/* ---- making room ------------------------------------------------------------------------------
- */
+/* ---- making room --------------------------------------------------------- */
 
 static int want(struct disklog *l, const uint8_t hash[32], int depth)
 {

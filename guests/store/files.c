@@ -502,8 +502,7 @@ static int files_setattr(void *opaque, void *node, void *file, const struct p9_s
 	return err;
 }
 
-/* ---- folders ------------------------------------------------------------------------------------
- */
+/* ---- folders ------------------------------------------------------------- */
 
 static long files_readdir(void *opaque, void *file, uint64_t off, void *buf, uint32_t n)
 {

@@ -251,8 +251,7 @@ int wait_command(char **argv, uint64_t start_ns)
 	return status;
 }
 
-/* ---- exo log ----------------------------------------------------------------------------------
- */
+/* ---- exo log ------------------------------------------------------------- */
 
 /* What a guest wrote must not steer a terminal. */
 static void print_log(void *opaque, struct cli *c, const json_t *event)

@@ -288,8 +288,7 @@ static int check_file(const char *file, const struct lines *lines, struct script
 	return *why ? text_error(CLI_TROUBLE, "%s:%u: %s", file, i, why) : 0;
 }
 
-/* ---- blocks ------------------------------------------------------------------------------------
- */
+/* ---- blocks -------------------------------------------------------------- */
 
 /* The line after the end of the block that begins before `at`. */
 static unsigned skip_block(const struct lines *lines, unsigned at, struct script_line *l)

@@ -142,8 +142,7 @@ static bool pump(struct script *s, uint64_t deadline_ns)
 	return true;
 }
 
-/* ---- expecting --------------------------------------------------------------------------------
- */
+/* ---- expecting ----------------------------------------------------------- */
 
 /* What was received and not yet expected. Its end, if it has the bytes or matches; else 0. */
 typedef size_t match_fn(const struct script_channel *c, const void *pattern, size_t length);
@@ -278,8 +277,7 @@ static int run_expect_end(struct script *s, struct script_line *l)
 	return l->word[2] ? expect_reason(s, c, l->word[2], deadline_ns) : 0;
 }
 
-/* ---- sending ------------------------------------------------------------------------------------
- */
+/* ---- sending ------------------------------------------------------------- */
 
 static int send_bytes(struct script *s, struct script_channel *c, const char *bytes, size_t length)
 {

@@ -295,8 +295,7 @@ static int run_add(struct script *s, struct script_line *l)
 			   NULL);
 }
 
-/* ---- grants ------------------------------------------------------------------------------------
- */
+/* ---- grants -------------------------------------------------------------- */
 
 static int run_grant(struct script *s, struct script_line *l)
 {

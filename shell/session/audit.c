@@ -158,8 +158,7 @@ static json_t *encode(struct session *s, const struct policy_event *e)
 	return line;
 }
 
-/* ---- how much -----------------------------------------------------------------------------------
- */
+/* ---- how much ------------------------------------------------------------ */
 
 static void tell_suppressed(struct session *s, struct audit *a, struct bucket *b)
 {

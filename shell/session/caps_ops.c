@@ -206,8 +206,7 @@ static int take(struct machine *m, struct exo_cap_msg *msg)
 	return 0;
 }
 
-/* ---- services ----------------------------------------------------------------------------------
- */
+/* ---- services ------------------------------------------------------------ */
 
 /* Are all the services of its manifest served? */
 static bool serves_all(const struct machine *m)

@@ -92,8 +92,7 @@ int manifest_split(struct parse *p, const char *value, char **word, unsigned mos
 	return -1;
 }
 
-/* ---- kinds of values ----------------------------------------------------------------------------
- */
+/* ---- kinds of values ----------------------------------------------------- */
 
 static bool parse_size(struct parse *p, const char *name, const char *value, uint64_t low,
 		       uint64_t high, uint64_t *bytes)

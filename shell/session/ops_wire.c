@@ -346,8 +346,7 @@ static void op_listen(struct request *r)
 	}
 }
 
-/* ---- table --------------------------------------------------------------------------------------
- */
+/* ---- table --------------------------------------------------------------- */
 
 static const struct field revoke_fields[] = {{"grant", FIELD_U32, false, NULL},
 					     {"guest", FIELD_NAME, false, NULL},

@@ -395,8 +395,7 @@ int policy_set_budget(struct policy *p, uint32_t subject, uint32_t max_conns, ui
 	return 0;
 }
 
-/* ---- the whole --------------------------------------------------------------------------------
- */
+/* ---- the whole ----------------------------------------------------------- */
 
 struct policy *policy_create(const struct policy_ops *ops, void *opaque)
 {

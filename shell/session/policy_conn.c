@@ -286,8 +286,7 @@ int policy_conn_adopt(struct policy *p, const struct policy_conn_info *i)
 	return 0;
 }
 
-/* ---- ending -----------------------------------------------------------------------------------
- */
+/* ---- ending -------------------------------------------------------------- */
 
 void policy_conn_accept(struct policy *p, uint32_t conn)
 {
@@ -385,8 +384,7 @@ void policy_conn_close_all(struct policy *p, struct subject *s, enum exo_reason 
 	}
 }
 
-/* ---- looking -----------------------------------------------------------------------------------
- */
+/* ---- looking ------------------------------------------------------------- */
 
 int policy_conn_info(const struct policy *p, uint32_t conn, struct policy_conn_info *info)
 {

@@ -47,8 +47,7 @@ uint64_t policy_deadline(uint64_t now_ns, uint64_t lease_ms)
 	return at;
 }
 
-/* ---- leases: a binary heap by their end ---------------------------------------------------------
- */
+/* ---- leases: a binary heap by their end ---------------------------------- */
 
 static void heap_put(struct policy *p, size_t at, struct grant *g)
 {

@@ -143,8 +143,7 @@ int policy_revoke_delegated(struct policy *p, uint32_t subject, uint32_t port)
 	return ended;
 }
 
-/* ---- after a restart of the session -----------------------------------------------------------
- */
+/* ---- after a restart of the session -------------------------------------- */
 
 int policy_generations(const struct policy *p, uint32_t subject, uint16_t generation[EXO_SLOTS_MAX])
 {

@@ -339,8 +339,7 @@ void memory_finish(struct session *s);
 void memory_machine_gone(struct machine *m);
 void memory_conn_gone(struct session *s, uint32_t conn);
 
-/* ---- control.c ---------------------------------------------------------------------------------
- */
+/* ---- control.c ----------------------------------------------------------- */
 
 int control_listen(struct session *s, char why[512]);
 void control_finish(struct session *s);

@@ -166,8 +166,7 @@ static json_t *grants_now(struct session *s, const json_t *root)
 	return NULL;
 }
 
-/* ---- grants -----------------------------------------------------------------------------------
- */
+/* ---- grants -------------------------------------------------------------- */
 
 /* One of a manifest is as good as that of a guest that runs; others get theirs anew. */
 static bool is_wanted(const json_t *root, const json_t *grant)
@@ -233,8 +232,7 @@ static void adopt_grants(struct session *s, const json_t *root, json_t *grants)
 	} while (again && json_object_size(grants));
 }
 
-/* ---- guests -----------------------------------------------------------------------------------
- */
+/* ---- guests -------------------------------------------------------------- */
 
 /* Its slots, as far as their grants are there; found by the grants' ports. */
 static int adopt_slots(struct machine *m, const json_t *grants, const json_t *guest)
@@ -340,8 +338,7 @@ static void adopt_guest(struct session *s, const json_t *grants, const json_t *g
 		text_error(0, "session: %s: %s", m->name, strerror(-err));
 }
 
-/* ---- the whole ----------------------------------------------------------------------------------
- */
+/* ---- the whole ----------------------------------------------------------- */
 
 static int apply(struct session *s, const json_t *root, json_t *grants)
 {

@@ -197,8 +197,8 @@ class Rounds:
         got = wait_for(done, 15, 0.003)
         if not got:
             got = Results(opener.more(), self.numbers), Results(self.server.more(), self.numbers)
-            self.complain(f"{name}: not all ended after 15 s:", opener.lines, self.server.lines,
-                          self.s.wires(), self.s.control.ask("ps")["guests"])
+            self.complain(f"{name}: not all ended after 15 s:", opener.lines, self.server.lines)
+            print("#", self.s.process.poll(), self.s.wires(), self.s.control.ask("ps")["guests"])
         self.wait_gone("opener", name)
         return got
 

@@ -466,8 +466,7 @@ static void start(struct fuzz *f)
 	set_status(f, 0xf);
 }
 
-/* ---- chains ------------------------------------------------------------------------------------
- */
+/* ---- chains -------------------------------------------------------------- */
 
 static unsigned free_descriptors(const struct drv_queue *dq)
 {

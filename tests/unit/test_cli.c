@@ -554,8 +554,7 @@ START_TEST(formats)
 }
 END_TEST
 
-/* ---- scenario files ----------------------------------------------------------------------------
- */
+/* ---- scenario files ------------------------------------------------------ */
 
 static const char *variable(void *opaque, const char *name)
 {
@@ -658,8 +657,7 @@ START_TEST(hex_and_comparisons)
 }
 END_TEST
 
-/* ---- the graph ---------------------------------------------------------------------------------
- */
+/* ---- the graph ----------------------------------------------------------- */
 
 static const char wires[] =
 	"{\"guests\":[{\"name\":\"web\",\"state\":\"ready\",\"label\":\"<net>\",\"colour\":\"#"

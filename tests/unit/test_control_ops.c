@@ -8,8 +8,7 @@
 
 #include <check.h>
 
-/* ---- start and names ----------------------------------------------------------------------------
- */
+/* ---- start and names ----------------------------------------------------- */
 
 START_TEST(names)
 {
@@ -162,8 +161,7 @@ START_TEST(owner_hangs_up_when_guests_are_left)
 }
 END_TEST
 
-/* ---- requests that wait -------------------------------------------------------------------------
- */
+/* ---- requests that wait -------------------------------------------------- */
 
 START_TEST(wait_ready)
 {

@@ -414,8 +414,7 @@ START_TEST(what_cannot_be_read_is_left_alone)
 }
 END_TEST
 
-/* ---- audit ------------------------------------------------------------------------------------
- */
+/* ---- audit --------------------------------------------------------------- */
 
 static unsigned count_lines(const char *needle)
 {

@@ -437,8 +437,7 @@ START_TEST(test_fair)
 }
 END_TEST
 
-/* ---- a host that fails ------------------------------------------------------------------------
- */
+/* ---- a host that fails --------------------------------------------------- */
 
 /* One conversation; whatever fails in it, both sides hear of it and nothing is left. */
 static void conversation(uint16_t type)

@@ -517,8 +517,7 @@ START_TEST(test_message_credit)
 }
 END_TEST
 
-/* ---- a hostile other end ----------------------------------------------------------------------
- */
+/* ---- a hostile other end ------------------------------------------------- */
 
 static struct exo_ring_dir *dir(unsigned side)
 {
