@@ -281,6 +281,7 @@ class Rounds:
     def fresh(self):
         """A session that has had its first guests, and has none."""
         self.round(0, "session")
+        self.round(0, "program")  # the log of grants is open again
         self.clean()
         time.sleep(0.1)
         return self.descriptors(self.s.process.pid), self.files()

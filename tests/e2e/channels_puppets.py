@@ -82,6 +82,13 @@ def wires(s):
               "a driver without the direct path has its VMM's doorbell", f"{b}")
     server.state(b["conn"], REFUSED, reason=R["closed"])
     tap.check(client.refusal() == ("refused", 111), "a refusal is ECONNREFUSED")
+    a, b = wired(client, server, "echo")
+    client.state(a["conn"], REFUSED, reason=R["closed"])
+    closed = server.closed()
+    server.state(a["conn"], CLOSED)
+    tap.check(closed == (a["conn"], "closed") and client.is_alive(0.1) and
+              wait_for(lambda: not s.wires()),
+              "an opener that has given up meanwhile refuses the answer", f"{closed}")
 
 
 def reasons(s):
