@@ -18,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -82,13 +81,16 @@ static int open_directory(struct session *s)
 
 static int lock_directory(struct session *s)
 {
+	/* Ours alone: a VMM of a killed session that has yet to exec would keep a flock. */
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
 	s->lock_fd =
 		openat(s->directory_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (s->lock_fd < 0)
 		return refuse_directory(s, strerror(errno));
-	if (!flock(s->lock_fd, LOCK_EX | LOCK_NB))
+	if (!fcntl(s->lock_fd, F_SETLK, &lock))
 		return 0;
-	if (errno == EWOULDBLOCK)
+	if (errno == EAGAIN || errno == EACCES)
 		return refuse_directory(s, "a session runs here already; exo ps shows its guests");
 	return refuse_directory(s, strerror(errno));
 }

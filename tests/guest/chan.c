@@ -57,7 +57,7 @@
 static struct {
 	bool serve, threads, quiet;
 	int type;
-	const char *target;
+	const char *target, *gate;
 	unsigned long count, conns, retry_ms, timeout_ms;
 	long spin_ns;
 	size_t chunk;
@@ -445,6 +445,17 @@ static void serve(void)
 		serve_one(listener);
 }
 
+/* Everybody at once: whoever serves the gate lets us through. */
+static void pass_gate(void)
+{
+	int fd = exo_connect(opt.gate, SOCK_STREAM);
+	char byte;
+
+	if (fd < 0 || recv(fd, &byte, 1, 0) != 1)
+		broken("gate");
+	close(fd);
+}
+
 static void connect_all(void)
 {
 	int fd[256];
@@ -456,8 +467,12 @@ static void connect_all(void)
 			break;
 		prepare(fd[n], "connected");
 	}
+	if (opt.gate)
+		pass_gate();
 	for (unsigned long i = 0; i < n; i++)
 		use((void *)(intptr_t)fd[i]);
+	if (opt.gate)
+		pass_gate();
 	for (unsigned long i = 0; i < n; i++)
 		close(fd[i]);
 }
@@ -510,6 +525,8 @@ static bool take_option(const char *word)
 		opt.count = number;
 	else if (IS("conns"))
 		opt.conns = number;
+	else if (IS("gate"))
+		opt.gate = value;
 	else if (IS("retry"))
 		opt.retry_ms = number;
 	else if (IS("timeout"))
