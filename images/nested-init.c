@@ -15,6 +15,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -23,8 +24,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/io.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -155,6 +158,17 @@ static void mount_host(void)
 	if (symlink("/proc/self/fd", "/host/dev/fd") != 0 && errno != EEXIST)
 		die("/host/dev/fd");
 	chmod("/host/dev/kvm", 0666);
+}
+
+/* Programs expect to reach themselves at 127.0.0.1. There is no other network. */
+static void start_loopback(void)
+{
+	struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &lo) != 0)
+		die("lo");
+	close(fd);
 }
 
 /* The value of exo.run= on the kernel command line. */
@@ -370,6 +384,7 @@ int main(void)
 	load_modules();
 	report_fd = open_port(PORT_REPORT, O_WRONLY);
 	mount_host();
+	start_loopback();
 	find_run_folder(folder, sizeof(folder));
 	snprintf(path, sizeof(path), "/host%s/request", folder);
 	read_request(path, &req);
