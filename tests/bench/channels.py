@@ -327,6 +327,42 @@ def files(b, s, size=64 << 20):
     return result
 
 
+# ---- floods ----------------------------------------------------------------------------------
+
+FLOODS = "connect half tiny bells ask rude delegate memory".split()
+
+
+def flood(b, s, repeat):
+    """A pair that sleeps between its messages, while another guest floods whom it can reach."""
+    result, number = {}, 0
+    server(s, "near", "stream", "spin=0 count=0 quiet echo")
+    server(s, "door", "stream", "count=0 threads quiet echo")
+
+    def measure():
+        nonlocal number
+        number += 1
+        m = PING.search(run_client(s, f"watcher{number}", "near", "stream", f"spin=0 ping {3000 // s.less} 8", False))
+        return {"p50": int(m[1]), "p99": int(m[2])}
+
+    quiet = [measure() for _ in range(repeat)]
+    print("\n| flood by one guest | a neighbour's p50 | p99 | p99 to none |\n|---|---|---|---|")
+    for name, kinds in [("none", [])] + [(k, [k]) for k in FLOODS] + [("all at once", FLOODS)]:
+        rows = quiet
+        if kinds:
+            path = s.manifest("flood", f"[program]\nfile = {b.test_guest('flood')}\n"
+                              f"args = door 60 {' '.join(kinds)}\n[uses]\ndoor = delegate\n"
+                              "[limits]\ngrants = 8M\n")
+            s.ask("start", manifest=path)
+            rows = [measure() for _ in range(repeat)]
+            s.ask("kill", guest="flood")
+        r = result[name] = {k: med(rows, k) for k in ("p50", "p99")}
+        r["ratio"] = r["p99"] / med(quiet, "p99")
+        print(f"| {name} | {r['p50'] / 1e3:.1f} us | {r['p99'] / 1e3:.0f} us | {r['ratio']:.2f} |")
+    for name in ("near", "door"):
+        s.ask("kill", guest=name)
+    return result
+
+
 def section(b, repeat=5, quick=False):
     s = Session(b, "session", quick)
     try:
@@ -336,6 +372,7 @@ def section(b, repeat=5, quick=False):
             "pairs": pairs(b, s, (1, 10) if quick else (1, 10, 100)),
             "set_up": set_up(b, s),
             "frames": frames(b, s),
+            "flood": flood(b, s, repeat),
             "files": files(b, s),
             "grants": grants(b, s, (10, 1000) if quick else (10, 10000)),
         }
