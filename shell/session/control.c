@@ -19,9 +19,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ACCEPT_PAUSE_NS 200000000ull
+#define STALE_PAUSE_NS 10000000
+#define STALE_TRIES 100
 
 struct control {
 	struct client *clients;
@@ -300,11 +303,29 @@ uint64_t control_tick(struct session *s, uint64_t now_ns)
 
 /* ---- listening ---------------------------------------------------------------------- */
 
-/* A socket that somebody answers at is not ours to replace. */
+/* 1, 0, or -errno. */
+static int is_answered(const struct sockaddr_un *address)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) && errno != EAGAIN)
+		err = errno;
+	close(fd);
+	return !err ? 1 : err == ECONNREFUSED ? 0 : -err;
+}
+
+/*
+ * A socket that somebody answers at is not ours to replace. For a moment that can be a
+ * VMM that a killed session was just launching, and that has yet to exec.
+ */
 static int remove_stale(const struct sockaddr_un *address, char why[512])
 {
+	const struct timespec pause = {.tv_nsec = STALE_PAUSE_NS};
 	struct stat st;
-	int fd, err = 0;
+	int answered;
 
 	if (lstat(address->sun_path, &st))
 		return errno == ENOENT ? 0 : -errno;
@@ -312,17 +333,13 @@ static int remove_stale(const struct sockaddr_un *address, char why[512])
 		snprintf(why, 512, "%s: something else is there; move it away", address->sun_path);
 		return -EEXIST;
 	}
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	if (!connect(fd, (const struct sockaddr *)address, sizeof(*address)) || errno == EAGAIN) {
+	for (int i = 0; (answered = is_answered(address)) == 1 && i < STALE_TRIES; i++)
+		nanosleep(&pause, NULL);
+	if (answered == 1) {
 		snprintf(why, 512, "%s: somebody answers there", address->sun_path);
-		err = -EEXIST;
-	} else if (errno == ECONNREFUSED && unlink(address->sun_path)) {
-		err = -errno;
+		return -EEXIST;
 	}
-	close(fd);
-	return err;
+	return answered < 0 ? answered : unlink(address->sun_path) ? -errno : 0;
 }
 
 static int bind_socket(struct session *s, const struct sockaddr_un *address)
