@@ -88,7 +88,7 @@ static void check_sleepers(void)
 			continue;
 		check(rung(e), "nobody rang");
 		e->wants_data &= !data;
-		e->wants_room = space ? 0 : e->wants_room;
+		e->wants_room = 0; /* awake: it tries again, and sleeps anew if need be */
 	}
 }
 
@@ -177,7 +177,9 @@ static void look(unsigned i, uint8_t how)
 		      "length of the next message");
 		return;
 	}
-	(void)rung(e);
+	/* Who is rung tries again, and sleeps anew if that was too early. */
+	if (rung(e))
+		e->wants_room = 0;
 	if (!peer_sleep(&e->peer))
 		e->wants_data = true;
 	seen = peer_look(&e->peer);
@@ -185,9 +187,6 @@ static void look(unsigned i, uint8_t how)
 	check(!(seen & PEER_END) == !flow[!i].fin, "the end");
 	check(!(seen & PEER_DEAF) == !flow[i].stop, "deafness");
 	check(!e->wants_data || !(seen & PEER_READABLE), "asleep although there is something");
-	/* A doorbell that was rung for room may have been taken just now. */
-	if (e->wants_room && exo_ring_writable(&e->peer.ring) >= (int64_t)e->wants_room)
-		e->wants_room = 0;
 }
 
 static void shut(unsigned i, uint8_t how)
