@@ -36,7 +36,11 @@ if [ "$(id -u)" = 0 ] && setpriv --reuid 65534 --regid 65534 --clear-groups true
 	take user setpriv --reuid 65534 --regid 65534 --clear-groups "$TMP/exo_fs_hostile.py"
 	# Without namespaces there is no root directory of its own: landlock has to do.
 	mkdir "$TMP/locked" && chown 65534:65534 "$TMP/locked" && cd "$TMP/locked" || exit 1
-	take "landlock" "$TOP/tests/e2e/no_userns.py" 65534 "$TMP/exo_fs_hostile.py"
+	if "$TOP/tests/e2e/no_userns.py" 65534 true 2>/dev/null; then
+		take "landlock" "$TOP/tests/e2e/no_userns.py" 65534 "$TMP/exo_fs_hostile.py"
+	else
+		skip "confined by landlock" "nobody can make a user namespace here: so were the others"
+	fi
 else
 	skip "as an ordinary user" "we are not root"
 	skip "confined by landlock" "we are not root"
