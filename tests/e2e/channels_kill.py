@@ -212,6 +212,10 @@ class Rounds:
         for n, code in opener.refused.items():
             if code not in REFUSED or victim in ("session", "quit"):
                 self.complain(f"{name}: connect of {n}: errno {code}")
+        if self.server and victim not in ("acceptor", "both"):
+            g = self.s.guest("server")
+            if not g or g["state"] != "ready":
+                raise RuntimeError(f"{name}: the server has gone: {g}")
         for n in opener.ended.keys() & server.ended.keys():
             a, b = opener.ended[n], server.ended[n]
             sender, receiver = (a, b) if a["way"] == "out" else (b, a)
