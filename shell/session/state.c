@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Numbers that may have been given out after the last save: VMMs may still speak of these. */
+#define CONNS_UNSAVED 1000000u
 #define FILE_BYTES_MAX (256u << 20)
 
 /* ---- files ---------------------------------------------------------------------------------- */
@@ -350,7 +352,7 @@ static int apply(struct session *s, const json_t *root, json_t *grants)
 	adopt_grants(s, root, left);
 	json_decref(left);
 	policy_set_next_ids(s->policy, (uint32_t)number(root, "next_grant"),
-			    (uint32_t)number(root, "next_conn"));
+			    (uint32_t)number(root, "next_conn") + CONNS_UNSAVED);
 	json_array_foreach(json_object_get(root, "guests"), i, guest)
 	{
 		if (!session_find(s, string(guest, "name")))

@@ -183,7 +183,7 @@ START_TEST(grants_come_back)
 	ck_assert_int_eq(policy_grant_info(s->policy, 50, &g), 0);
 	ck_assert_uint_eq(g.parent, id);
 	policy_next_ids(s->policy, &next, &conn);
-	ck_assert(next == 51 && conn == 777);
+	ck_assert(next == 51 && conn == 777 + 1000000);
 }
 END_TEST
 
