@@ -208,11 +208,12 @@ static int take(struct machine *m, struct exo_cap_msg *msg)
 
 /* ---- services ------------------------------------------------------------ */
 
-/* Are all the services of its manifest served? */
-static bool serves_all(const struct machine *m)
+bool caps_serves_all(const struct machine *m)
 {
 	struct policy_service_info info;
 
+	if (!m->manifest || !m->manifest->nprovides)
+		return false;
 	for (unsigned i = 0; i < m->manifest->nprovides; i++) {
 		if (policy_service_info(m->session->policy, m->manifest->provides[i].name, &info) ||
 		    !info.ready)
@@ -248,8 +249,11 @@ static int provide(struct machine *m, struct exo_cap_msg *msg)
 	if (err)
 		return err;
 	wire_service_changed(m->session, request.name);
-	if (serves_all(m))
+	if (caps_serves_all(m))
 		lifecycle_ready(m);
+	/* It says so once, and goes on when we have answered: a later session must know. */
+	session_changed(m->session);
+	session_save(m->session);
 	return 0;
 }
 
@@ -278,6 +282,7 @@ int caps_obey(struct conversation *c, struct exo_cap_msg *msg)
 		return provide(m, msg);
 	case EXO_CAP_READY:
 		lifecycle_ready(m);
+		session_save(m->session);
 		return 0;
 	case EXO_CAP_ALIVE:
 		lifecycle_alive(m);

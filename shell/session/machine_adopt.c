@@ -103,7 +103,7 @@ static void resume(struct session *s)
 {
 	wire_adopted(s);
 	for (struct machine *m = s->machines; m; m = m->next) {
-		bool ready = m->said_ready;
+		bool ready = m->said_ready || caps_serves_all(m);
 
 		if (!m->adopted || !m->subject || !machine_runs(m))
 			continue;

@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define LISTEN_BACKLOG 64 /* sessions that were killed before its VMM heard them count too */
 #define WINDOW_BYTES (32ull << 20)
 #define WINDOW_UNIT (2ull << 20)
 
@@ -200,7 +201,7 @@ static int listen_for_sessions(struct machine *m)
 	m->listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (m->listen_fd < 0 ||
 	    bind(m->listen_fd, (const struct sockaddr *)&address, sizeof(address)) ||
-	    listen(m->listen_fd, 1))
+	    listen(m->listen_fd, LISTEN_BACKLOG))
 		err = -errno;
 	m->guest.listen_fd = m->listen_fd;
 	m->guest.flags |= EXO_VMM_OUTLIVE;
@@ -318,6 +319,9 @@ static int launch(struct machine *m, char why[512])
 	text_capture(NULL, 0);
 	if (status)
 		return error_of(status);
+	/* From here on it can outlive us: a session that comes after us must know it. */
+	session_changed(m->session);
+	session_save(m->session);
 	err = launch_configure(m->vm, &m->guest);
 	if (!err)
 		err = machine_watch(m);

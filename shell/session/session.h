@@ -322,6 +322,8 @@ void wire_close(struct session *s, uint32_t conn, enum exo_reason reason);
 /* The guest connects to port 1. The fd for its VMM, or -errno. */
 int caps_open(struct machine *m);
 void caps_machine_gone(struct machine *m);
+/* Does it serve all the services of its manifest? False if there are none. */
+bool caps_serves_all(const struct machine *m);
 /* Somebody waits with TAKE or MEM_ACCEPT at this connection: look again. */
 void caps_offered(struct session *s, uint32_t conn);
 

@@ -304,6 +304,22 @@ static struct machine *make_machine(struct session *s, const json_t *guest)
 	return number(guest, "pid") > 0 ? machine_create(s, name) : NULL;
 }
 
+/* What it served; if it does not run any more, its end says so. */
+static void adopt_services(struct session *s, const struct machine *m, const json_t *list)
+{
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach(list, i, one)
+	{
+		const char *name = string(one, "service");
+
+		if (!policy_add_service(s->policy, name, m->name, (uint32_t)number(one, "port"),
+					json_is_true(json_object_get(one, "seqpacket"))))
+			(void)policy_set_ready(s->policy, name, true);
+	}
+}
+
 static void adopt_guest(struct session *s, const json_t *grants, const json_t *guest)
 {
 	const char *program = string(guest, "program");
@@ -334,6 +350,8 @@ static void adopt_guest(struct session *s, const json_t *grants, const json_t *g
 		m->adopted = true;
 		m->said_ready = json_is_true(json_object_get(guest, "ready"));
 		snprintf(m->label, sizeof(m->label), "%s", string(guest, "label"));
+		if (m->manifest)
+			adopt_services(s, m, json_object_get(guest, "serves"));
 		err = err ? err : adopt_slots(m, grants, guest);
 	}
 	if (err)

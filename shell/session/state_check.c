@@ -72,12 +72,29 @@ static bool are_strings(const json_t *list)
 	return true;
 }
 
+static bool are_services(const json_t *list)
+{
+	const json_t *one;
+	size_t i;
+
+	if (!json_is_array(list) || json_array_size(list) > MANIFEST_LIST_MAX)
+		return false;
+	json_array_foreach(list, i, one)
+	{
+		if (json_object_size(one) != 3 || !has_name(one, "service") ||
+		    !has_number(one, "port", 1, UINT32_MAX) ||
+		    !json_is_boolean(json_object_get(one, "seqpacket")))
+			return false;
+	}
+	return true;
+}
+
 static bool is_guest(const json_t *g)
 {
 	const json_t *options = json_object_get(g, "options");
 	const char *label = json_string_value(json_object_get(g, "label"));
 
-	return json_object_size(g) == 12 && has_name(g, "name") &&
+	return json_object_size(g) == 13 && has_name(g, "name") &&
 	       has_number(g, "number", 1, INT64_MAX) && label && strlen(label) < POLICY_LABEL_MAX &&
 	       is_path_or_null(json_object_get(g, "manifest")) &&
 	       is_path_or_null(json_object_get(g, "program")) &&
@@ -86,6 +103,7 @@ static bool is_guest(const json_t *g)
 	       json_is_boolean(json_object_get(g, "added")) &&
 	       json_is_boolean(json_object_get(g, "ready")) && has_number(g, "pid", 0, INT32_MAX) &&
 	       has_number(g, "restarts", 0, UINT32_MAX) &&
+	       are_services(json_object_get(g, "serves")) &&
 	       are_generations(json_object_get(g, "generations"));
 }
 

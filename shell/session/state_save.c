@@ -130,14 +130,32 @@ static json_t *encode_generations(const struct session *s, const struct machine 
 	return list;
 }
 
+/* Those of its services that it serves by now: it says so only once. */
+static json_t *encode_serves(const struct session *s, const struct machine *m)
+{
+	json_t *list = json_array();
+	struct policy_service_info info;
+
+	for (unsigned i = 0; m->pid > 0 && m->manifest && i < m->manifest->nprovides; i++) {
+		if (policy_service_info(s->policy, m->manifest->provides[i].name, &info) ||
+		    !info.ready || strcmp(info.provider, m->name) != 0)
+			continue;
+		json_array_append_new(list, json_pack("{s:s s:I s:b}", "service", info.name, "port",
+						      (json_int_t)info.port, "seqpacket",
+						      info.seqpacket));
+	}
+	return list;
+}
+
 static json_t *encode_guest(const struct session *s, const struct machine *m)
 {
-	return json_pack("{s:s s:I s:s s:s? s:s? s:o s:O? s:b s:b s:I s:I s:o}", "name", m->name,
-			 "number", whole(m->number), "label", m->label, "manifest",
+	return json_pack("{s:s s:I s:s s:s? s:s? s:o s:O? s:b s:b s:I s:I s:o s:o}", "name",
+			 m->name, "number", whole(m->number), "label", m->label, "manifest",
 			 m->manifest ? m->manifest->path : NULL, "program", m->program, "args",
 			 encode_args(m), "options", m->options, "added", m->added, "ready",
 			 m->said_ready, "pid", (json_int_t)m->pid, "restarts",
-			 (json_int_t)m->restarts, "generations", encode_generations(s, m));
+			 (json_int_t)m->restarts, "serves", encode_serves(s, m), "generations",
+			 encode_generations(s, m));
 }
 
 /* Those that run, and those that could be started by a connect. */

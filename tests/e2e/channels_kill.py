@@ -213,6 +213,8 @@ class Rounds:
             if code not in REFUSED or victim in ("session", "quit"):
                 self.complain(f"{name}: connect of {n}: errno {code}")
         if self.server and victim not in ("acceptor", "both"):
+            # One that was asked to start just before has a moment for it.
+            wait_for(lambda: (self.s.guest("server") or {}).get("state") == "ready", 5, 0.01)
             g = self.s.guest("server")
             if not g or g["state"] != "ready":
                 raise RuntimeError(f"{name}: the server has gone: {g}")
