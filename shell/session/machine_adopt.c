@@ -58,6 +58,7 @@ static int begin(struct machine *m)
 	err = m->pid_fd < 0 ? -errno : machine_watch(m);
 	if (err)
 		return err;
+	m->state = MACHINE_STARTING; /* it runs; who connects to it meanwhile waits */
 	m->adopt_by_ns = clock_now_ns() + ADOPT_NS;
 	session_wake_at(m->session, m->adopt_by_ns);
 	m->session->adopting++;

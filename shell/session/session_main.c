@@ -309,12 +309,6 @@ static int start_public(struct session *s)
 			"session: %s/state: %s; it is left as it is: mend it or move it away",
 			s->directory, strerror(-err));
 	machine_adopt_all(s);
-	while (s->adopting) { /* 2 s at most; who asks before that would hear of half of them */
-		err = loop_run_once(&s->loop);
-		if (err)
-			return text_error(GUEST_EXIT_FAILURE, "session: %s", strerror(-err));
-		machine_reap(s);
-	}
 	if (control_listen(s, why))
 		return text_error(GUEST_EXIT_FAILURE, "session: %s", why);
 	say_ready(s);
