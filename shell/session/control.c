@@ -342,14 +342,20 @@ static int remove_stale(const struct sockaddr_un *address, char why[512])
 	return answered < 0 ? answered : unlink(address->sun_path) ? -errno : 0;
 }
 
+/* It appears under its name when it listens, so who sees it can connect. */
 static int bind_socket(struct session *s, const struct sockaddr_un *address)
 {
 	mode_t mask = umask(077);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_un early = {.sun_family = AF_UNIX};
 	int err = 0;
 
-	if (fd < 0 || bind(fd, (const struct sockaddr *)address, sizeof(*address)) ||
-	    chmod(address->sun_path, 0600) || listen(fd, 64))
+	snprintf(early.sun_path, sizeof(early.sun_path), "%.*s~", (int)sizeof(early.sun_path) - 2,
+		 address->sun_path);
+	(void)unlink(early.sun_path);
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&early, sizeof(early)) ||
+	    chmod(early.sun_path, 0600) || listen(fd, 64) ||
+	    rename(early.sun_path, address->sun_path))
 		err = -errno;
 	umask(mask);
 	if (!err)
@@ -371,7 +377,7 @@ int control_listen(struct session *s, char why[512])
 	if (!ctl)
 		return -ENOMEM;
 	err = snprintf(address.sun_path, sizeof(address.sun_path), "%s/control", s->directory);
-	if (err < 0 || (size_t)err >= sizeof(address.sun_path)) {
+	if (err < 0 || (size_t)err >= sizeof(address.sun_path) - 1) { /* and a ~ meanwhile */
 		snprintf(why, 512, "%s: too long for a socket's path", s->directory);
 		return -ENAMETOOLONG;
 	}
