@@ -36,10 +36,10 @@ def attack(how, kind, direct_server=True):
         ok = broker.until(lambda: server.said("listening"))
         poker = Guest(broker, EXE, POKER, (SLOT, kind, how))
         broker.routes[poker, SLOT] = server, 80
-        ok = ok and broker.until(lambda: poker.hung_up, 15)
+        ok = ok and broker.until(lambda: poker.hung_up, 60)
         honest = Guest(broker, EXE, CHAN, ("connect", SLOT, kind, "ping", 200))
         broker.routes[honest, SLOT] = server, 80
-        ok = ok and broker.until(lambda: honest.hung_up and server.hung_up, 15)
+        ok = ok and broker.until(lambda: honest.hung_up and server.hung_up, 60)
         path = "" if direct_server else ", switched server"
         notes = [f"{g.number}: {g.lines} {g.ended}" for g in broker.guests] + [f"states {broker.states}"]
         # Only its own end may be out of order: of the poker, a fault at most.
