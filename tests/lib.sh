@@ -152,6 +152,23 @@ run() {
 	{ out=$(<"$TMP/.out") && err=$(<"$TMP/.err"); } 2>/dev/null # NULs are dropped
 }
 
+# take NAME COMMAND…: each point of the guest's TAP becomes one of ours.
+take() {
+	local name=$1 line number=0 plan=
+	shift
+	run "$@"
+	while IFS= read -r line; do
+		case $line in
+		"ok "*) number=$((number + 1)) && ok "$name: ${line#ok * - }" ;;
+		"not ok "*) number=$((number + 1)) && not_ok "$name: ${line#not ok * - }" ;;
+		1..*) plan=${line#1..} ;;
+		"#"*) echo "$line" ;;
+		esac
+	done <<<"$out"
+	is "$name: all points, exit status" "$number $status" "$plan 0"
+	[ -z "$err" ] || diag "$err"
+}
+
 # wait_for SECONDS COMMAND…: tries again every 20 ms until it succeeds.
 wait_for() {
 	local end=$((SECONDS + $1))

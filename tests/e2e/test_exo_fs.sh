@@ -3,23 +3,6 @@
 # root, as an ordinary user too.
 . "$(dirname "$0")/../lib.sh"
 
-# take NAME COMMAND…: each point of its TAP becomes one of ours.
-take() {
-	local name=$1 line number=0 plan=
-	shift
-	run "$@"
-	while IFS= read -r line; do
-		case $line in
-		"ok "*) number=$((number + 1)) && ok "$name: ${line#ok * - }" ;;
-		"not ok "*) number=$((number + 1)) && not_ok "$name: ${line#not ok * - }" ;;
-		1..*) plan=${line#1..} ;;
-		"#"*) echo "$line" ;;
-		esac
-	done <<<"$out"
-	is "$name: all points, exit status" "$number $status" "$plan 0"
-	[ "$status" = 0 ] || diag "$err"
-}
-
 # Where others may read it: a build folder may be private.
 chmod 755 "$TMP"
 mkdir -p "$TMP/bin" "$TMP/own"

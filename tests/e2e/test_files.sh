@@ -8,23 +8,6 @@ here=$TOP/tests/e2e
 guests=$BUILD/guests/test
 cd "$TMP" || exit 1
 
-# take NAME COMMAND…: each point of the guest's TAP becomes one of ours.
-take() {
-	local name=$1 line number=0 plan=
-	shift
-	run "$@"
-	while IFS= read -r line; do
-		case $line in
-		"ok "*) number=$((number + 1)) && ok "$name: ${line#ok * - }" ;;
-		"not ok "*) number=$((number + 1)) && not_ok "$name: ${line#not ok * - }" ;;
-		1..*) plan=${line#1..} ;;
-		"#"*) echo "$line" ;;
-		esac
-	done <<<"$out"
-	is "$name: all points, exit status" "$number $status" "$plan 0"
-	[ -z "$err" ] || diag "$err"
-}
-
 make_plain() {
 	rm -rf plain
 	mkdir -p plain/sub/deep

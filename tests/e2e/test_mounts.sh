@@ -8,22 +8,6 @@ guests=$BUILD/guests/test
 export EXO_PATH=$BUILD/guests EXO_SESSION=$TMP/session
 cd "$TMP" || exit 1
 
-take() {
-	local name=$1 line number=0 plan=
-	shift
-	run "$@"
-	while IFS= read -r line; do
-		case $line in
-		"ok "*) number=$((number + 1)) && ok "$name: ${line#ok * - }" ;;
-		"not ok "*) number=$((number + 1)) && not_ok "$name: ${line#not ok * - }" ;;
-		1..*) plan=${line#1..} ;;
-		"#"*) echo "$line" ;;
-		esac
-	done <<<"$out"
-	is "$name: all points, exit status" "$number $status" "$plan 0"
-	[ -z "$err" ] || diag "$err"
-}
-
 mkdir -p plain/sub/deep
 echo "hello from host" >plain/hello
 echo deep >plain/sub/deep/file
