@@ -60,9 +60,9 @@ void memory_set_owner(struct memory *mem, struct machine *owner)
 		((struct memory_use *)owner->memory)->bytes += mem->bytes;
 }
 
-static int make_memfd(uint64_t bytes)
+int memory_make_fd(const char *name, uint64_t bytes)
 {
-	int fd = memfd_create("exo-memory", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	int err = 0;
 
 	if (fd < 0)
@@ -85,7 +85,7 @@ struct memory *memory_create(struct session *s, struct machine *owner, uint64_t 
 	*err = -ENOMEM;
 	if (!mem)
 		return NULL;
-	mem->fd = make_memfd(bytes);
+	mem->fd = memory_make_fd("exo-memory", bytes);
 	if (mem->fd < 0) {
 		*err = mem->fd == -EMFILE || mem->fd == -ENFILE ? -ENOBUFS : -ENOMEM;
 		free(mem);

@@ -328,6 +328,11 @@ bool caps_serves_all(const struct machine *m);
 void caps_offered(struct session *s, uint32_t conn);
 
 /*
+ * Memory that is mapped by others than us: a memfd whose size and seals are final. The
+ * caller closes it. Or -errno.
+ */
+int memory_make_fd(const char *name, uint64_t bytes);
+/*
  * Handles the EXO_CAP_MEM_* ops: the answer is in *msg. -EINPROGRESS: later, by caps_answer, or
  * when it is tried again after caps_offered.
  */

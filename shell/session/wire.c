@@ -17,12 +17,10 @@
 #include <exo/ring.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/virtio_vsock.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 /* ---- messages ------------------------------------------------------------------------- */
@@ -99,22 +97,6 @@ static void send_channel(struct wire *w, unsigned side, bool direct, uint64_t co
 	machine_send(w->end[side], &msg, sizeof(msg), fds, 2);
 }
 
-static int make_ring(uint32_t ring_bytes)
-{
-	int fd = memfd_create("exo-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	int err = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (ftruncate(fd, (off_t)exo_ring_total(ring_bytes)) ||
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
-		err = -errno;
-	if (!err)
-		return fd;
-	close(fd);
-	return err;
-}
-
 /* ---- a request -------------------------------------------------------------------------- */
 
 /* How long a request waits for the provider of a service. */
@@ -146,7 +128,7 @@ static enum exo_reason offer(struct session *s, const struct wire_ask *a,
 	w->max_rate = c->max_rate;
 	w->direct[WIRE_OPENER] = a->direct && !c->max_rate;
 	w->give_up_ns = a->deadline_ns ? a->deadline_ns : clock_now_ns() + patience(s, c->service);
-	w->ring_fd = make_ring(w->ring_bytes);
+	w->ring_fd = memory_make_fd("exo-ring", exo_ring_total(w->ring_bytes));
 	if (w->ring_fd < 0) {
 		wire_remove(s, w, EXO_REASON_BUDGET);
 		return EXO_REASON_BUDGET;
