@@ -10,6 +10,8 @@ import struct
 import subprocess
 import time
 
+from vmmctl import receive_packet
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 MAGIC = 0x314D4D56
 (CONFIG, SIGNAL, KILL, WINCH, VSOCK_OPEN, VSOCK_REPLY, STATS_REQUEST, CHANNEL, CHANNEL_CLOSE,
@@ -243,10 +245,7 @@ class Puppet:
     def receive(self, timeout=5):
         """(type, payload, fds); None at hang-up; TimeoutError."""
         self.sock.settimeout(timeout)
-        try:
-            message, fds, _, _ = socket.recv_fds(self.sock, 8192, 4)
-        except ConnectionResetError:
-            return None
+        message, fds = receive_packet(self.sock)
         if not message:
             return None
         return struct.unpack_from("<II", message)[1], message[16:], fds

@@ -146,6 +146,23 @@ def refused():
                   "nobody listens on the port: refused", *p.notes())
 
 
+def last_words():
+    """How a guest ended is heard also if its VMM left something unread: here one of two messages."""
+    fake = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fakevmm.py")
+    broker = Broker(TMP)
+    guests = [Guest(broker, fake, b"", ("end", "exit", status)) for status in (3, 4)]
+    for g in guests:
+        g.send(STATS_REQUEST)
+        g.send(STATS_REQUEST)
+    for g in guests:
+        g.process.wait(10)
+    heard = guests[1].end()[:2]
+    broker.until(lambda: guests[0].hung_up)
+    tap.check(guests[0].ended and guests[0].ended[:2] == ("EXIT", 3) and heard == ("EXIT", 4),
+              "the end of a VMM that left a message unread is heard", f"{guests[0].ended} {heard}")
+    broker.finish()
+
+
 def adopted():
     """The shell goes and another comes, in the middle of it: nothing is lost."""
     for path, direct in PATHS.items():
@@ -599,7 +616,7 @@ def many():
             tap.check(max(fds) < 700, f"{path}: with {max(fds)} fds", f"{fds}")
 
 
-for test in (data, no_exits, revoked, killed, refused, adopted, nobody_listens,
+for test in (data, no_exits, revoked, killed, refused, last_words, adopted, nobody_listens,
              one_shell_after_the_other, memory, slow_shell, paused, messages, doorbells, hostile, bells_go,
              many):
     test()

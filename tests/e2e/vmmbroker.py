@@ -157,11 +157,9 @@ class Broker:
 
     def message(self, g):
         try:
-            m, fds, _, _ = socket.recv_fds(g.sock, 8192, 4, socket.MSG_DONTWAIT)
+            m, fds = receive_packet(g.sock, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return
-        except ConnectionResetError:
-            m, fds = b"", []
         for fd in fds:
             os.close(fd)
         if not m:

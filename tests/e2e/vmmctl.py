@@ -69,6 +69,17 @@ def vsock_payload(id=0, port=0, kind=STREAM, status=0, flags=0, conn=0, guest_po
                        cookie, max_rate)
 
 
+def receive_packet(sock, flags=0):
+    """(packet, fds); an empty one at hang-up. If the other side left something unread, the
+    kernel says so first, and once; its last packets come after that."""
+    for _ in range(2):
+        try:
+            return socket.recv_fds(sock, 8192, 4, flags)[:2]
+        except ConnectionResetError:
+            pass
+    return b"", []
+
+
 def header(kind, size, nfds=0, magic=MAGIC):
     return struct.pack("<IIII", magic, kind, size, nfds)
 
@@ -141,10 +152,7 @@ class Vmm:
     def receive(self, timeout=10):
         """(type, message), or None at hang-up."""
         self.sock.settimeout(timeout)
-        try:
-            message, fds, _, _ = socket.recv_fds(self.sock, 8192, 4)
-        except ConnectionResetError:
-            return None
+        message, fds = receive_packet(self.sock)
         self.received = [os.readlink(f"/proc/self/fd/{fd}") for fd in fds]
         for fd in fds:
             os.close(fd)
