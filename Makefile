@@ -39,7 +39,11 @@ INSTALL_BINS :=
 include lib/module.mk
 include virtio-backends/module.mk
 include vmm/module.mk
+include hidmux/module.mk
+include fonts/module.mk
+include keymap/module.mk
 include shell/module.mk
+include shell/desktop/module.mk
 include guests/module.mk
 include p9/module.mk
 include images/module.mk

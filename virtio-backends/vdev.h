@@ -128,7 +128,8 @@ struct vdev {
 	void *config;                 /* (D) cls->config_bytes bytes, or NULL with config_read */
 	unsigned nqueues;             /* (D) at create, ≤ cls->nqueues */
 	char name[16];                /* (D) instance name for messages and the boot block */
-	uint64_t shm_base, shm_bytes; /* shared memory region 0 (2.10), set by the owner; 0: none */
+	uint64_t shm_base, shm_bytes; /* shared memory region (2.10), set by the owner; 0: none */
+	uint32_t shm_id;              /* (D) of that region */
 
 	pthread_mutex_t lock;             /* (T) */
 	uint64_t features_driver;         /* (T) what the driver wrote; features_ok once accepted */

@@ -44,7 +44,7 @@ void mmio_init(struct mmio *m, struct vdev *dev, unsigned slot, const struct mmi
 
 static uint32_t shm_word(const struct mmio *m, uint64_t off)
 {
-	bool there = m->shm_sel == 0 && m->dev->shm_bytes;
+	bool there = m->shm_sel == m->dev->shm_id && m->dev->shm_bytes;
 	uint64_t bytes = there ? m->dev->shm_bytes : NO_SHM;
 	uint64_t base = there ? m->dev->shm_base : NO_SHM;
 

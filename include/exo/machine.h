@@ -13,6 +13,7 @@
 #define EXO_LOW_RAM_END 0xc0000000ull    /* RAM below 4 GiB ends here at the latest */
 #define EXO_WINDOW_GPA 0xc0000000ull     /* the vsock device's shared memory region… */
 #define EXO_WINDOW_MAX 0x10000000ull     /* …and how large it is at most */
+#define EXO_PICTURE_GPA 0xe0000000ull    /* the gpu's shared memory region: picture memory */
 #define EXO_HIGH_RAM_BASE 0x100000000ull /* RAM beyond 3 GiB continues here */
 #define EXO_PLATFORM_GPA 0xd0000000ull   /* the platform page, below */
 #define EXO_MMIO_BASE 0xd0001000ull      /* virtio-mmio slot n: base + n * stride */

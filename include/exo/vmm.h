@@ -12,8 +12,8 @@
 #ifndef EXO_VMM_H
 #define EXO_VMM_H
 
+#include <exo/display.h>
 #include <exo/machine.h>
-
 #include <stdint.h>
 
 #define EXO_VMM_SOCKET_FD 3
@@ -41,7 +41,8 @@ enum exo_vmm_type {
 	EXO_VMM_CHANNELS_REQUEST, /* header only: answered by EXO_VMM_CHANNELS packets */
 	EXO_VMM_MEM_MAP,          /* struct exo_vmm_mem + 1 fd */
 	EXO_VMM_MEM_UNMAP,        /* struct exo_vmm_mem */
-	EXO_VMM_PAUSE, /* struct exo_vmm_signal: signo 1: stop all vCPUs, 0: let them run */
+	EXO_VMM_PAUSE,   /* struct exo_vmm_signal: signo 1: stop all vCPUs, 0: let them run */
+	EXO_VMM_DISPLAY, /* header only + 1 fd: the socket with a desktop (exo/display.h) */
 
 	/* VMM → shell */
 	EXO_VMM_STARTED = 64,  /* header only: sandboxed, the guest is about to run */
@@ -82,6 +83,7 @@ struct exo_vmm_disk {
 #define EXO_VMM_OUTLIVE 16u     /* go on when the shell's socket hangs up; see listen_fd */
 #define EXO_VMM_TIMINGS 32u     /* fill in exo_vmm_ended.stage_ns */
 #define EXO_VMM_CHANNELS_OK 64u /* with VSOCK: the vsock device offers EXO_VSOCK_F_DIRECT */
+#define EXO_VMM_SCREEN 128u     /* gpu, input and sound devices; see picture_fd */
 
 struct exo_vmm_config {
 	struct exo_vmm_header h;
@@ -109,6 +111,14 @@ struct exo_vmm_config {
 	uint64_t
 		window_bytes; /* with CHANNELS_OK: of the shared memory region, multiple of 2 MiB */
 	uint64_t guest;       /* number of the guest in the session, for HELLO */
+	/* With SCREEN: a memfd of picture_bytes, its size sealed; the socket with a desktop, if
+	 * any. */
+	uint64_t picture_bytes; /* EXO_DPY_PICTURE_BYTES_MIN … MAX, a multiple of 2 MiB or MIN */
+	uint32_t picture_fd, display_fd; /* display_fd: or EXO_VMM_NO_FD */
+	uint32_t scanouts;               /* 1 … EXO_DPY_SCANOUTS_MAX */
+	uint32_t inputs;                 /* EXO_DPY_HAS_*: the devices besides the gpu */
+	uint32_t width, height, scale;   /* of scanout 0 until a desktop says otherwise */
+	uint32_t reserved;
 	struct exo_vmm_disk disk[EXO_VMM_DISKS_MAX];
 	char name[64];                 /* of the guest, for messages; terminated */
 	char cmdline[EXO_CMDLINE_MAX]; /* extra kernel command line; terminated */
@@ -242,7 +252,9 @@ struct exo_vmm_hello {
 	char name[64];
 	uint64_t started_ns; /* CLOCK_MONOTONIC */
 	uint32_t pid;
-	uint32_t ready; /* 1: the program said it is */
+	uint32_t ready;    /* 1: the program said it is */
+	uint32_t scanouts; /* 0: no display */
+	uint32_t reserved;
 };
 
 struct exo_vmm_termios {

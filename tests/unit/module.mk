@@ -20,10 +20,10 @@ $(B)/obj/tests/unit/%.o: tests/unit/%.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(HOST_CFLAGS) -Iinclude -Ilib -Ivirtio-backends -Ivmm -Ip9 -Ishell -Ishell/session -Ishell/cli \
-		-Ihidmux -Iguests/store -Iguests/sdk/include -Itests/unit \
+		-Ihidmux -Ikeymap -Ifonts -Ishell/desktop -Iguests/store -Iguests/sdk/include -Itests/unit \
 		-I$(B)/gen -c -o $@ $<
 
-$(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(call objs,$(UNIT_HELPERS)) $(UNIT_GUEST_OBJS) $(SHELL_A) $(VMM_A) $(BACKEND_A) $(P9_A) $(LIB_A)
+$(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(call objs,$(UNIT_HELPERS)) $(UNIT_GUEST_OBJS) $(HID_A) $(SHELL_A) $(VMM_A) $(BACKEND_A) $(P9_A) $(LIB_A)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(call host_link,$@,$^,-lcheck -lsubunit -lrt -lm -luring $(JSON_INI))

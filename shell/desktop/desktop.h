@@ -1,0 +1,269 @@
+/*
+ * The desktop: the process with the windows (exo-desktop, started by `exo desktop`). A client of
+ * the session, which keeps policy and guests: a desktop that dies loses none of them, and
+ * the next one finds them all. One process, one thread, one event loop; nothing
+ * waits for a guest.
+ *
+ *	main.c      options, start, end            output*.c  SDL2, headless; KMS to come
+ *	core.c      struct desktop, hid's ops      compose.c  pictures and frames to the screen
+ *	screen.c    one guest's pictures, input    paint.c, text.c, theme.c  drawing for the shell
+ *	audio.c     mixing                         shot.c     screenshots, screencast
+ *	link.c      the session's control socket   guests.c   what is known of each guest
+ *	panel.c     windows of the shell's own     panel_*.c  launcher, windows, console, graph, …
+ *	service.c   the service "desktop"          clip.c     clipboard; chooser.c, files.c powerbox
+ *	remote.c    desktop.sock: scripts          notice.c   what was refused
+ */
+#ifndef DESKTOP_H
+#define DESKTOP_H
+
+#include "hidmux.h"
+#include "keymap.h"
+#include "loop.h"
+
+#include <exo/desktop.h>
+#include <exo/display.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct desktop;
+struct output;  /* output.h */
+struct link;    /* below */
+struct screen;  /* screen.c */
+struct service; /* service.c: a guest's connection */
+struct panel;
+
+/* ---- pictures (paint.c, text.c, theme.c) ------------------------------------------ */
+
+/* 0xAARRGGBB premultiplied, as pixman's a8r8g8b8. stride: pixels. */
+struct canvas {
+	uint32_t *pixels;
+	int width, height, stride;
+};
+
+struct theme {
+	bool dark;
+	uint32_t background, panel, panel_text, dim_text, accent, border, field, danger, strip,
+		strip_text;
+};
+
+enum face { FACE_SANS, FACE_BOLD, FACE_MONO };
+
+void paint_fill(const struct canvas *c, uint32_t colour);
+void paint_rect(const struct canvas *c, int x, int y, int width, int height, uint32_t colour);
+void paint_round(const struct canvas *c, int x, int y, int width, int height, int radius,
+		 uint32_t colour);
+void paint_frame(const struct canvas *c, int x, int y, int width, int height, int line,
+		 uint32_t colour);
+void paint_line(const struct canvas *c, int x0, int y0, int x1, int y1, int thickness,
+		uint32_t colour);
+/* Baseline at y; bytes -1: to its end. Not UTF-8: U+FFFD. Where the next character goes. */
+int paint_text(const struct canvas *c, enum face face, int size, int x, int y, const char *text,
+	       int bytes, uint32_t colour);
+/* The same, but ends with an ellipsis where max_width is reached. */
+int paint_text_within(const struct canvas *c, enum face face, int size, int x, int y, int max_width,
+		      const char *text, uint32_t colour);
+int paint_text_width(enum face face, int size, const char *text, int bytes);
+int paint_text_ascent(enum face face, int size);
+int paint_text_height(enum face face, int size);
+/* Black or white, whichever can be read on it. */
+uint32_t paint_contrast(uint32_t colour);
+void theme_set(struct theme *t, bool dark);
+/* n pixels at scale 1 are so many here. */
+int desktop_px(const struct desktop *d, int n);
+
+/* ---- guests (guests.c) --------------------------------------------------------------- */
+
+/* A guest as the desktop knows it; there while the session knows it and it has not ended. */
+struct dguest {
+	struct desktop *desktop;
+	struct dguest *next;
+	char name[64], label[32];
+	uint32_t colour; /* 0xRRGGBB: trust */
+	uint64_t number;
+	char state[16]; /* of docs/control.md */
+	bool paused;
+	struct screen *screen;   /* or NULL: no display */
+	struct service *service; /* or NULL: it did not connect to "desktop" */
+	struct panel *console;   /* its console window, or NULL */
+	int pty;                 /* master of its terminal if we started it, -1 */
+	char *log;               /* the last of what it printed, kept for the console; or NULL */
+	hid_id window[EXO_DPY_SCANOUTS_MAX]; /* 0: none */
+	char title[EXO_DPY_SCANOUTS_MAX]
+		  [EXO_DESK_TEXT_MAX + 1]; /* as the guest claims; clean UTF-8 */
+	/* From `top`, while somebody looks. */
+	uint64_t cpu_us, memory_bytes, tx_bytes, rx_bytes;
+	double cpu_share; /* of one CPU */
+};
+
+struct dguest *guests_find(struct desktop *d, const char *name);
+/* Which guest's, and which of its scanouts. NULL: a panel's. */
+struct dguest *guests_of_window(struct desktop *d, hid_id id, unsigned *scanout);
+/* Asks the session for states and figures; a second apart while `watching` is not 0. */
+void guests_watch(struct desktop *d, bool on);
+/* Starts a program (absolute path of .elf or .exo) with a console. why: one line. */
+void guests_launch(struct desktop *d, const char *path, char *const *args);
+void guests_kill(struct desktop *d, const char *name);
+void guests_stop(struct desktop *d, const char *name);
+void guests_pause(struct desktop *d, const char *name, bool on);
+
+/* ---- the session (link.c) --------------------------------------------------------------- */
+
+/* answer: its fields, or NULL: the session is gone. fd: of the answer, the callee's, or -1. */
+typedef void link_fn(void *opaque, json_t *answer, int fd);
+
+/*
+ * Sends a request (docs/control.md; without id); takes over `request`; fds stay the caller's.
+ * done may be NULL; it is called once, later, never from within.
+ */
+void link_request(struct desktop *d, json_t *request, const int *fds, unsigned nfds, link_fn *done,
+		  void *opaque);
+/* Nobody called with this opaque any more. */
+void link_forget(struct desktop *d, const void *opaque);
+bool link_there(const struct desktop *d);
+/* The message of an answer with ok false, or NULL: it went well. */
+const char *link_error(const json_t *answer);
+
+/* ---- screens (screen.c, compose.c) -------------------------------------------------------- */
+
+/* A guest's display connection; fd: from the session's event. NULL with errno. */
+struct screen *screen_create(struct dguest *guest, int fd, unsigned scanouts, int width,
+			     int height);
+void screen_destroy(struct screen *s); /* NULL-safe; its windows go */
+/* What a person did in its window. */
+void screen_key(struct screen *s, unsigned scanout, uint16_t code, bool down);
+void screen_pointer(struct screen *s, unsigned scanout, int x, int y);
+void screen_button(struct screen *s, unsigned scanout, uint16_t code, bool down);
+void screen_wheel(struct screen *s, unsigned scanout, int dx, int dy);
+void screen_touch(struct screen *s, unsigned scanout, unsigned slot, unsigned phase, int x, int y);
+void screen_configure(struct screen *s, unsigned scanout, int width, int height, bool visible);
+/* The picture that scanout shows now: *c points into picture memory. False: none yet. */
+bool screen_picture(struct screen *s, unsigned scanout, struct canvas *c, uint32_t *format);
+
+/* ---- the shell's own windows (panel.c) --------------------------------------------------------
+ */
+
+struct panel_event_key {
+	uint16_t code;
+	bool down, repeat;
+	uint32_t modifiers; /* KEYMAP_* */
+	uint32_t symbol;
+	const char *text;
+};
+
+/* All but draw optional. Coordinates: pixels of the content. */
+struct panel_class {
+	const char *name; /* in scripts and tests: "launcher" */
+	void (*draw)(struct panel *p, const struct canvas *c); /* all of it */
+	void (*key)(struct panel *p, const struct panel_event_key *e);
+	void (*pointer)(struct panel *p, int x, int y);
+	void (*button)(struct panel *p, int x, int y, uint16_t code, bool down);
+	void (*wheel)(struct panel *p, int dx, int dy);
+	void (*resized)(struct panel *p);
+	void (*focus)(struct panel *p, bool there);
+	/* Its timer; the next time, 0: none. */
+	uint64_t (*tick)(struct panel *p, uint64_t now_ns);
+	/* The person closes it: NULL: it just goes. */
+	void (*close)(struct panel *p);
+	void (*destroy)(struct panel *p); /* frees what is behind it */
+};
+
+struct panel {
+	struct desktop *desktop;
+	struct panel *next;
+	const struct panel_class *cls;
+	hid_id id;
+	char title[128];
+	uint32_t colour; /* of its frame; 0: the shell's */
+	void *data;      /* the class's */
+	int width, height;
+	struct canvas canvas;
+	bool dirty;
+	uint64_t tick_ns;
+};
+
+/* NULL: no memory. It is focused if setup says panel and not otherwise asked. */
+struct panel *panel_open(struct desktop *d, const struct panel_class *cls, const char *title,
+			 const struct hid_window_setup *setup, void *data);
+void panel_close(struct panel *p);
+void panel_redraw(struct panel *p); /* draw is called before the next frame */
+void panel_wake_at(struct panel *p, uint64_t when_ns);
+struct panel *panel_find(struct desktop *d, const struct panel_class *cls);
+struct panel *panel_of_window(struct desktop *d, hid_id id);
+
+/* Each opens, or closes if it is open. panel_*.c */
+void panel_launcher(struct desktop *d);
+void panel_windows(struct desktop *d);
+void panel_graph(struct desktop *d);
+void panel_help(struct desktop *d);
+void panel_attention(
+	struct desktop *d); /* the secure attention menu: who is who, kill, lock input */
+void panel_console(struct desktop *d, struct dguest *g);
+/* A line that shows for some seconds, and stays in the list of notices. */
+void notice(struct desktop *d, uint32_t colour, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* ---- the service, clipboard, files (service.c, clip.c, chooser.c) -------------------------------
+ */
+
+void service_settings_changed(struct desktop *d); /* theme, scale, layout: tells all guests */
+void service_focus(struct dguest *g, unsigned scanout, bool there);
+void service_guest_gone(struct dguest *g);
+void clip_copy(struct desktop *d, struct dguest *g, unsigned scanout);
+void clip_paste(struct desktop *d, struct dguest *g, unsigned scanout);
+/* For the strip: "text, 120 bytes, of notes", or NULL: it is empty. */
+const char *clip_words(const struct desktop *d);
+/* A host file was dropped at a place of the screen. */
+void files_drop(struct desktop *d, int x, int y, const char *path);
+
+/* ---- the desktop itself (core.c)
+ * ----------------------------------------------------------------- */
+
+struct desktop {
+	struct loop loop;
+	struct hid *hid;
+	struct output *output;
+	struct theme theme;
+	uint32_t scale; /* 120ths */
+	int width, height;
+	struct keymap_state keyboard; /* for the shell's own windows */
+	struct dguest *guests;
+	struct panel *panels;
+	struct link *link;
+	void *core, *services, *clip, *files, *remote, *notices, *audio, *shot; /* of their files */
+	char directory[96];                                                     /* the session's */
+	unsigned watching;
+	uint64_t frames, wakeups; /* counters, for tests */
+	uint64_t animation_epoch_ns;
+	bool ending;
+	int exit_code;
+};
+
+uint64_t desktop_now(const struct desktop *d); /* CLOCK_MONOTONIC */
+/* Something is to be drawn, or is due then: the loop looks again. */
+void desktop_wake_at(struct desktop *d, uint64_t when_ns);
+/* What a person does; also from scripts. Codes: evdev. */
+void desktop_key(struct desktop *d, uint16_t code, bool down);
+void desktop_pointer(struct desktop *d, int x, int y);
+void desktop_button(struct desktop *d, uint16_t code, bool down);
+void desktop_wheel(struct desktop *d, int dx, int dy);
+void desktop_action(struct desktop *d, enum hid_action action);
+void desktop_set_layout(struct desktop *d, const char *keymap); /* unknown: a notice */
+void desktop_set_theme(struct desktop *d, bool dark);
+void desktop_resized(struct desktop *d, int width, int height, uint32_t scale);
+void desktop_end(struct desktop *d, int exit_code);
+/* The screen as it was last presented; valid until the loop goes on. */
+const struct canvas *desktop_screen(struct desktop *d);
+/* Writes a PNG: the screen, or a window's content. 0 or -errno. */
+int shot_write(struct desktop *d, const char *path, const struct hid_rect *part);
+
+/*
+ * The outcome of main.c's options, for remote.c: --scenario and --demo run `exo script` as a
+ * child against desktop.sock; its exit code is ours.
+ */
+int remote_listen(struct desktop *d);
+int remote_run_scenario(struct desktop *d, char *const *files, bool demo);
+void remote_finish(struct desktop *d);
+
+#endif
