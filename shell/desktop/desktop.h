@@ -88,7 +88,10 @@ struct dguest {
 	struct service *service; /* or NULL: it did not connect to "desktop" */
 	struct panel *console;   /* its console window, or NULL */
 	int pty;                 /* master of its terminal if we started it, -1 */
-	char *log;               /* the last of what it printed, kept for the console; or NULL */
+	uint16_t rows, cols;     /* of that */
+	char *log; /* the last of what it printed, for a console that opens; or NULL */
+	size_t log_bytes;
+	bool following; /* its log comes from the session, because it has no pty of ours */
 	hid_id window[EXO_DPY_SCANOUTS_MAX]; /* 0: none */
 	char title[EXO_DPY_SCANOUTS_MAX]
 		  [EXO_DESK_TEXT_MAX + 1]; /* as the guest claims; clean UTF-8 */
@@ -107,6 +110,17 @@ void guests_launch(struct desktop *d, const char *path, char *const *args);
 void guests_kill(struct desktop *d, const char *name);
 void guests_stop(struct desktop *d, const char *name);
 void guests_pause(struct desktop *d, const char *name, bool on);
+/*
+ * The console of g begins to show what g prints: g->log first, then panel_console_output is
+ * called with what follows. Of a guest without a pty of ours its log in the session is followed.
+ */
+void guests_console_opened(struct dguest *g);
+void guests_console_closed(struct dguest *g);
+/* Typed into the console. Nothing without a pty. */
+void guests_type(struct dguest *g, const char *bytes, size_t n);
+void guests_resize_pty(struct dguest *g, uint16_t rows, uint16_t cols);
+/* A window of g's: made when it first shows a picture on this scanout. */
+void guests_window_changed(struct dguest *g, unsigned scanout);
 
 /* ---- the session (link.c) --------------------------------------------------------------- */
 
@@ -121,6 +135,11 @@ void link_request(struct desktop *d, json_t *request, const int *fds, unsigned n
 		  void *opaque);
 /* Nobody called with this opaque any more. */
 void link_forget(struct desktop *d, const void *opaque);
+/* Events of this name go there; fd: of the event, the callee's, or -1. Limit: 16 names. */
+typedef void link_event_fn(struct desktop *d, const json_t *event, int fd);
+void link_on(struct desktop *d, const char *event, link_event_fn *fn);
+/* Called at once if the session is there, and whenever it is there again after it was lost. */
+void link_on_connect(struct desktop *d, void (*fn)(struct desktop *d));
 bool link_there(const struct desktop *d);
 /* The message of an answer with ok false, or NULL: it went well. */
 const char *link_error(const json_t *answer);
@@ -191,6 +210,15 @@ void panel_redraw(struct panel *p); /* draw is called before the next frame */
 void panel_wake_at(struct panel *p, uint64_t when_ns);
 struct panel *panel_find(struct desktop *d, const struct panel_class *cls);
 struct panel *panel_of_window(struct desktop *d, hid_id id);
+/* From hid's ops (core.c); the key's meaning is in d->key_symbol, key_text. */
+void panel_on_key(struct panel *p, uint16_t code, bool down);
+void panel_on_pointer(struct panel *p, int x, int y);
+void panel_on_button(struct panel *p, uint16_t code, bool down);
+void panel_on_wheel(struct panel *p, int dx, int dy);
+void panel_on_configure(struct panel *p, int width, int height);
+void panel_on_focus(struct panel *p, bool there);
+void panel_on_close(struct panel *p);
+void panels_draw(struct desktop *d); /* those that asked: before a frame is composed */
 
 /* Each opens, or closes if it is open. panel_*.c */
 void panel_launcher(struct desktop *d);
@@ -200,6 +228,11 @@ void panel_help(struct desktop *d);
 void panel_attention(
 	struct desktop *d); /* the secure attention menu: who is who, kill, lock input */
 void panel_console(struct desktop *d, struct dguest *g);
+void panel_console_output(struct panel *p, const char *bytes, size_t n);
+void panel_console_ended(struct panel *p, const char *how); /* its guest is over */
+/* Newest first: [{text, seconds}]; the caller's. The count since they were last looked at. */
+json_t *notices_list(struct desktop *d);
+unsigned notices_unseen(const struct desktop *d);
 /* A line that shows for some seconds, and stays in the list of notices. */
 void notice(struct desktop *d, uint32_t colour, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -227,7 +260,10 @@ struct desktop {
 	struct theme theme;
 	uint32_t scale; /* 120ths */
 	int width, height;
-	struct keymap_state keyboard; /* for the shell's own windows */
+	/* For the shell's own windows: kept by desktop_key for every key, then hid is told. */
+	struct keymap_state keyboard;
+	uint32_t key_symbol;
+	char key_text[8];
 	struct dguest *guests;
 	struct panel *panels;
 	struct link *link;
@@ -265,5 +301,25 @@ int shot_write(struct desktop *d, const char *path, const struct hid_rect *part)
 int remote_listen(struct desktop *d);
 int remote_run_scenario(struct desktop *d, char *const *files, bool demo);
 void remote_finish(struct desktop *d);
+
+/* ---- the parts' begin, deadlines and end, all called by core.c --------------------------------
+ */
+
+/* 0 or -errno with why, one line. directory: d->directory. */
+int link_open(struct desktop *d, char why[256]);
+void link_close(struct desktop *d);
+int guests_open(struct desktop *d);
+void guests_close(struct desktop *d); /* its guests go on */
+int services_open(struct desktop *d); /* also clip.c, chooser.c, files.c */
+void services_close(struct desktop *d);
+void panels_close(struct desktop *d);
+void notices_close(struct desktop *d);
+/* What is due is done; the next deadline, 0: none. */
+uint64_t link_tick(struct desktop *d, uint64_t now_ns);
+uint64_t guests_tick(struct desktop *d, uint64_t now_ns);
+uint64_t panels_tick(struct desktop *d, uint64_t now_ns);
+uint64_t notices_tick(struct desktop *d, uint64_t now_ns);
+uint64_t services_tick(struct desktop *d, uint64_t now_ns);
+uint64_t remote_tick(struct desktop *d, uint64_t now_ns);
 
 #endif
