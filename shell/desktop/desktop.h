@@ -93,6 +93,7 @@ struct dguest {
 	size_t log_bytes;
 	bool following; /* its log comes from the session, because it has no pty of ours */
 	hid_id window[EXO_DPY_SCANOUTS_MAX]; /* 0: none */
+	unsigned width, height;              /* its first window, at scale 1 */
 	char title[EXO_DPY_SCANOUTS_MAX]
 		  [EXO_DESK_TEXT_MAX + 1]; /* as the guest claims; clean UTF-8 */
 	/* From `top`, while somebody looks. */
@@ -119,8 +120,10 @@ void guests_console_closed(struct dguest *g);
 /* Typed into the console. Nothing without a pty. */
 void guests_type(struct dguest *g, const char *bytes, size_t n);
 void guests_resize_pty(struct dguest *g, uint16_t rows, uint16_t cols);
-/* A window of g's: made when it first shows a picture on this scanout. */
+/* From screen.c. It shows a picture on this scanout for the first time, or none any more. */
 void guests_window_changed(struct dguest *g, unsigned scanout);
+/* Its socket hung up: the screen is destroyed before this returns. */
+void guests_screen_gone(struct dguest *g);
 
 /* ---- the session (link.c) --------------------------------------------------------------- */
 
@@ -149,7 +152,8 @@ const char *link_error(const json_t *answer);
 /* A guest's display connection; fd: from the session's event. NULL with errno. */
 struct screen *screen_create(struct dguest *guest, int fd, unsigned scanouts, int width,
 			     int height);
-void screen_destroy(struct screen *s); /* NULL-safe; its windows go */
+/* NULL-safe. The guest's windows stay: guests.c's business. */
+void screen_destroy(struct screen *s);
 /* What a person did in its window. */
 void screen_key(struct screen *s, unsigned scanout, uint16_t code, bool down);
 void screen_pointer(struct screen *s, unsigned scanout, int x, int y);
