@@ -84,6 +84,7 @@ struct dguest {
 	uint64_t number;
 	char state[16]; /* of docs/control.md */
 	bool paused;
+	bool fresh;              /* became known after the list that is under way was asked for */
 	struct screen *screen;   /* or NULL: no display */
 	struct service *service; /* or NULL: it did not connect to "desktop" */
 	struct panel *console;   /* its console window, or NULL */
@@ -185,6 +186,8 @@ struct panel_class {
 	void (*wheel)(struct panel *p, int dx, int dy);
 	void (*resized)(struct panel *p);
 	void (*focus)(struct panel *p, bool there);
+	/* Guests came, went, changed; new figures of them (guests_watch). */
+	void (*listed)(struct panel *p);
 	/* Its timer; the next time, 0: none. */
 	uint64_t (*tick)(struct panel *p, uint64_t now_ns);
 	/* The person closes it: NULL: it just goes. */
@@ -271,8 +274,9 @@ struct desktop {
 	struct dguest *guests;
 	struct panel *panels;
 	struct link *link;
-	void *core, *services, *clip, *files, *remote, *notices, *audio, *shot; /* of their files */
-	char directory[96];                                                     /* the session's */
+	/* Of their files. */
+	void *core, *table, *services, *clip, *files, *remote, *notices, *audio, *shot;
+	char directory[96]; /* the session's */
 	unsigned watching;
 	uint64_t frames, wakeups; /* counters, for tests */
 	uint64_t animation_epoch_ns;

@@ -1,0 +1,277 @@
+/*
+ * Starting, ending and pausing guests for the person, and their terminals: who is
+ * started from here has a pty of ours; of others the session keeps a log.
+ */
+#include "guests_impl.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pty.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define ROWS 24
+#define COLS 80
+#define READ_BYTES 16384 /* a wake-up: nobody's output keeps the desktop busy */
+
+/* ---- what it prints ------------------------------------------------------------------- */
+
+void guests_printed(struct dguest *g, const char *bytes, size_t n)
+{
+	size_t over;
+
+	if (g->console)
+		panel_console_output(g->console, bytes, n);
+	if (!g->log)
+		g->log = malloc(LOG_KEPT_BYTES);
+	if (!g->log)
+		return;
+	if (n > LOG_KEPT_BYTES) {
+		bytes += n - LOG_KEPT_BYTES;
+		n = LOG_KEPT_BYTES;
+	}
+	over = g->log_bytes + n > LOG_KEPT_BYTES ? g->log_bytes + n - LOG_KEPT_BYTES : 0;
+	memmove(g->log, g->log + over, g->log_bytes - over);
+	g->log_bytes -= over;
+	memcpy(g->log + g->log_bytes, bytes, n);
+	g->log_bytes += n;
+}
+
+static void close_pty(struct dguest *g)
+{
+	if (g->pty < 0)
+		return;
+	loop_del(&g->desktop->loop, g->pty);
+	close(g->pty);
+	g->pty = -1;
+}
+
+static void on_pty(void *opaque, int fd, uint32_t events)
+{
+	struct dguest *g = opaque;
+	char bytes[READ_BYTES];
+	ssize_t n = read(fd, bytes, sizeof(bytes));
+
+	if (n > 0)
+		guests_printed(g, bytes, (size_t)n);
+	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+		close_pty(g); /* EIO: nobody has the other side any more */
+}
+
+void guests_run_gone(struct dguest *g)
+{
+	char bytes[READ_BYTES];
+	ssize_t n;
+
+	/* The last it said. */
+	while (g->pty >= 0 && g->console && (n = read(g->pty, bytes, sizeof(bytes))) > 0)
+		panel_console_output(g->console, bytes, (size_t)n);
+	close_pty(g);
+	link_forget(g->desktop, g);
+	free(g->log);
+	g->log = NULL;
+}
+
+/* ---- consoles ------------------------------------------------------------------------------ */
+
+void guests_on_log(struct desktop *d, const json_t *event, int fd)
+{
+	const char *name = json_string_value(json_object_get(event, "guest"));
+	const char *text = json_string_value(json_object_get(event, "text"));
+	struct dguest *g = name && text ? guests_find(d, name) : NULL;
+
+	if (g && g->following)
+		guests_printed(g, text, strlen(text));
+}
+
+static void on_log_over(void *opaque, json_t *answer, int fd)
+{
+	struct dguest *g = opaque;
+
+	g->following = false;
+}
+
+void guests_console_opened(struct dguest *g)
+{
+	struct desktop *d = g->desktop;
+
+	if (g->log_bytes)
+		panel_console_output(g->console, g->log, g->log_bytes);
+	if (g->pty >= 0 || g->following)
+		return;
+	g->following = true;
+	link_request(d,
+		     json_pack("{s:s, s:s, s:b, s:i}", "op", "log", "guest", g->name, "follow", 1,
+			       "lines", 500),
+		     NULL, 0, on_log_over, g);
+}
+
+void guests_console_closed(struct dguest *g)
+{
+	g->console = NULL; /* the log goes on, bounded, for the next one */
+}
+
+void guests_type(struct dguest *g, const char *bytes, size_t n)
+{
+	/* What the terminal does not take is lost, as with a person who types faster. */
+	if (g->pty >= 0 && write(g->pty, bytes, n) < 0 && errno != EAGAIN && errno != EINTR)
+		close_pty(g);
+}
+
+void guests_resize_pty(struct dguest *g, uint16_t rows, uint16_t cols)
+{
+	struct winsize size = {.ws_row = rows, .ws_col = cols};
+
+	if (g->pty < 0 || !rows || !cols || (rows == g->rows && cols == g->cols))
+		return;
+	g->rows = rows;
+	g->cols = cols;
+	(void)ioctl(g->pty, TIOCSWINSZ, &size);
+	link_request(g->desktop,
+		     json_pack("{s:s, s:s, s:i, s:i}", "op", "winch", "guest", g->name, "rows",
+			       rows, "cols", cols),
+		     NULL, 0, NULL, NULL);
+}
+
+/* ---- starting -------------------------------------------------------------------------------- */
+
+/* A start that the session has not answered yet. */
+struct start {
+	struct desktop *desktop;
+	int pty;
+	char path[];
+};
+
+static const char *base(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static void on_started(void *opaque, json_t *answer, int fd)
+{
+	struct start *st = opaque;
+	struct desktop *d = st->desktop;
+	const char *error = link_error(answer);
+	const char *name = json_string_value(json_object_get(answer, "guest"));
+	struct dguest *g = NULL;
+
+	if (error)
+		notice(d, 0xd03030, "%s: %s", base(st->path), error);
+	else if (name && d->table)
+		g = guests_get(d, name);
+	if (g) {
+		close_pty(g);
+		if (loop_add(&d->loop, st->pty, EPOLLIN, on_pty, g) == 0) {
+			g->pty = st->pty;
+			g->rows = ROWS;
+			g->cols = COLS;
+			st->pty = -1;
+		}
+		guests_refresh(d);
+	}
+	if (st->pty >= 0)
+		close(st->pty);
+	free(st);
+}
+
+/* prog.exo beside prog.elf, or the path itself. */
+static void manifest_for(const char *path, char out[4096])
+{
+	size_t n = strlen(path);
+
+	snprintf(out, 4096, "%s", path);
+	if (n < 4 || n >= 4096 || strcmp(path + n - 4, ".elf") != 0)
+		return;
+	memcpy(out + n - 4, ".exo", 4);
+	if (access(out, R_OK) != 0)
+		snprintf(out, 4096, "%s", path);
+}
+
+static json_t *start_request(const char *path, char *const *args)
+{
+	char what[4096];
+	size_t n;
+	bool manifest;
+	json_t *o, *list;
+
+	manifest_for(path, what);
+	n = strlen(what);
+	manifest = n > 4 && !strcmp(what + n - 4, ".exo");
+	o = json_pack("{s:s, s:s, s:{s:i, s:i, s:b, s:b, s:b}}", "op", "start",
+		      manifest ? "manifest" : "program", what, "tty", "rows", ROWS, "cols", COLS,
+		      "in", 1, "out", 1, "err", 1);
+	list = args && args[0] ? json_array() : NULL;
+	for (; list && *args; args++)
+		json_array_append_new(list, json_string(*args));
+	if (o && list)
+		json_object_set_new(o, "args", list);
+	return o;
+}
+
+void guests_launch(struct desktop *d, const char *path, char *const *args)
+{
+	struct start *st = calloc(1, sizeof(*st) + strlen(path) + 1);
+	struct winsize size = {.ws_row = ROWS, .ws_col = COLS};
+	int slave = -1, fds[3];
+
+	if (!st)
+		return;
+	st->desktop = d;
+	memcpy(st->path, path, strlen(path));
+	if (openpty(&st->pty, &slave, NULL, NULL, &size)) {
+		notice(d, 0xd03030, "%s: no terminal: %s", base(path), strerror(errno));
+		free(st);
+		return;
+	}
+	(void)fcntl(st->pty, F_SETFD, FD_CLOEXEC);
+	(void)fcntl(st->pty, F_SETFL, O_NONBLOCK);
+	fds[0] = fds[1] = fds[2] = slave;
+	link_request(d, start_request(path, args), fds, 3, on_started, st);
+	close(slave);
+}
+
+/* ---- ending, pausing --------------------------------------------------------------------------
+ */
+
+static void on_told(void *opaque, json_t *answer, int fd)
+{
+	const char *error = link_error(answer);
+
+	if (error && answer)
+		notice(opaque, 0xd03030, "%s", error);
+}
+
+static void tell(struct desktop *d, const char *op, const char *name)
+{
+	link_request(d, json_pack("{s:s, s:s}", "op", op, "guest", name), NULL, 0, on_told, d);
+}
+
+void guests_kill(struct desktop *d, const char *name)
+{
+	tell(d, "kill", name);
+}
+
+void guests_stop(struct desktop *d, const char *name)
+{
+	tell(d, "stop", name);
+}
+
+static void on_paused(void *opaque, json_t *answer, int fd)
+{
+	on_told(opaque, answer, fd);
+	if (((struct desktop *)opaque)->table)
+		guests_refresh(opaque);
+}
+
+void guests_pause(struct desktop *d, const char *name, bool on)
+{
+	link_request(d, json_pack("{s:s, s:s}", "op", on ? "pause" : "resume", "guest", name), NULL,
+		     0, on_paused, d);
+}
