@@ -8,7 +8,8 @@
  *
  * Threads: desk has a lock of its own, taken inside every function below and never held while a
  * listener is called. Devices call with their own lock held; desk_receive, in the event loop,
- * calls the listeners, who take the device's lock. System calls: sendmsg, recvmsg, close.
+ * calls the listeners, who take the device's lock. System calls: sendmsg, recvmsg,
+ * shutdown, close.
  */
 #ifndef DESK_H
 #define DESK_H
@@ -54,13 +55,17 @@ uint8_t *desk_picture(struct desk *k, uint64_t *bytes);
 int desk_listen(struct desk *k, struct vdev *dev, const struct desk_listener *l, unsigned devices);
 
 /*
- * A connected, non-blocking socket takes the last one's place; owned in any case. Sends HELLO, then
- * calls the listeners' `attached`. -1: there is none now.
+ * A connected, non-blocking socket takes the last one's place, which is closed; owned in any case.
+ * The listeners hear of the last one's end, HELLO is sent, the listeners hear that a desktop is
+ * there. A device sends only between these two. -1: there is none now. Event loop.
  */
 void desk_set_socket(struct desk *k, int fd);
 /* The socket to be watched for input, or -1. */
 int desk_socket(struct desk *k);
-/* The socket is readable or hung up. False: the desktop is gone, listeners know. */
+/*
+ * The socket is readable or hung up. False: the desktop is gone, listeners know; the socket is to
+ * be watched no more, and desk_set_socket closes it. Event loop.
+ */
 bool desk_receive(struct desk *k);
 bool desk_there(struct desk *k);
 

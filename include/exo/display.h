@@ -26,6 +26,8 @@
 #define EXO_DPY_SIZE_MAX 16384u /* pixels, width and height */
 #define EXO_DPY_EVENTS_MAX 256
 #define EXO_DPY_SCALE_ONE 120u /* scale factors are in 120ths */
+#define EXO_DPY_SCALE_MIN 60u
+#define EXO_DPY_SCALE_MAX 960u
 #define EXO_DPY_CURSOR_SIZE 64u
 #define EXO_DPY_ABS_MAX 32767 /* of a tablet's and a touch screen's axes */
 #define EXO_DPY_PICTURE_BYTES_MIN (1ull << 20)
@@ -75,7 +77,7 @@ struct exo_dpy_mode {
 	struct exo_dpy_header h;
 	uint32_t scanout;
 	uint32_t width, height; /* pixels, ≤ EXO_DPY_SIZE_MAX */
-	uint32_t scale;         /* 120ths; the EDID's physical size says it to the guest */
+	uint32_t scale;         /* MIN … MAX; the EDID's physical size says it to the guest */
 	uint32_t refresh_mhz;   /* of the monitor; 0: unknown */
 	uint32_t reserved;
 };
@@ -139,7 +141,11 @@ enum exo_dpy_device {
 	EXO_DPY_DEVICES
 };
 
-/* As in linux/input-event-codes.h. Limit of values: what the device's axes have. */
+/*
+ * As in linux/input-event-codes.h; which a device has: virtio-backends/input_events.c. Keys and
+ * buttons are 0 or 1 (guests repeat by themselves); relative axes ± 32767; tracking
+ * identifiers -1 … 65535, slots 0 … 15.
+ */
 struct exo_dpy_event {
 	uint16_t type, code;
 	int32_t value;
