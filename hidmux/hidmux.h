@@ -95,6 +95,7 @@ struct hid_window_setup {
 	int min_width, min_height, max_width, max_height; /* 0: any */
 	bool panel;    /* the shell's own: above guests' windows, and it may take the focus */
 	bool modal;    /* of a panel: gets all input until it goes */
+	bool passive;  /* of a panel: it never gets the keyboard */
 	bool bare;     /* no border and title */
 	bool anchored; /* at x, y; else it is placed */
 	int x, y;

@@ -205,8 +205,18 @@ struct panel {
 	void *data;      /* the class's */
 	int width, height;
 	struct canvas canvas;
-	bool dirty;
+	int x, y; /* where the pointer was last */
+	bool dirty, closing;
 	uint64_t tick_ns;
+};
+
+/* A key of a panel that is held down. */
+struct panel_repeat {
+	struct panel *panel; /* NULL: none */
+	uint16_t code;
+	uint32_t symbol;
+	char text[8];
+	uint64_t at_ns;
 };
 
 /* NULL: no memory. It is focused if setup says panel and not otherwise asked. */
@@ -217,8 +227,12 @@ void panel_redraw(struct panel *p); /* draw is called before the next frame */
 void panel_wake_at(struct panel *p, uint64_t when_ns);
 struct panel *panel_find(struct desktop *d, const struct panel_class *cls);
 struct panel *panel_of_window(struct desktop *d, hid_id id);
-/* From hid's ops (core.c); the key's meaning is in d->key_symbol, key_text. */
-void panel_on_key(struct panel *p, uint16_t code, bool down);
+/*
+ * What hid's ops say, told by core.c once the hid function that said it has returned: so
+ * panels may open and close windows in these. The key's meaning is
+ * symbol and text as d->key_symbol and key_text were when it was pressed.
+ */
+void panel_on_key(struct panel *p, uint16_t code, bool down, uint32_t symbol, const char *text);
 void panel_on_pointer(struct panel *p, int x, int y);
 void panel_on_button(struct panel *p, uint16_t code, bool down);
 void panel_on_wheel(struct panel *p, int dx, int dy);
@@ -240,6 +254,7 @@ void panel_console_ended(struct panel *p, const char *how); /* its guest is over
 /* Newest first: [{text, seconds}]; the caller's. The count since they were last looked at. */
 json_t *notices_list(struct desktop *d);
 unsigned notices_unseen(const struct desktop *d);
+void notices_seen(struct desktop *d);
 /* A line that shows for some seconds, and stays in the list of notices. */
 void notice(struct desktop *d, uint32_t colour, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -273,6 +288,7 @@ struct desktop {
 	char key_text[8];
 	struct dguest *guests;
 	struct panel *panels;
+	struct panel_repeat repeat;
 	struct link *link;
 	/* Of their files. */
 	void *core, *table, *services, *clip, *files, *remote, *notices, *audio, *shot;
@@ -326,7 +342,6 @@ void notices_close(struct desktop *d);
 uint64_t link_tick(struct desktop *d, uint64_t now_ns);
 uint64_t guests_tick(struct desktop *d, uint64_t now_ns);
 uint64_t panels_tick(struct desktop *d, uint64_t now_ns);
-uint64_t notices_tick(struct desktop *d, uint64_t now_ns);
 uint64_t services_tick(struct desktop *d, uint64_t now_ns);
 uint64_t remote_tick(struct desktop *d, uint64_t now_ns);
 

@@ -97,6 +97,7 @@ void guests_window_changed(struct dguest *g, unsigned scanout)
 {
 	struct desktop *d = g->desktop;
 	struct hid_window_setup setup = {.owner = g};
+	struct hid_window_info info;
 	struct canvas c;
 	uint32_t format;
 
@@ -116,6 +117,9 @@ void guests_window_changed(struct dguest *g, unsigned scanout)
 	g->window[scanout] = hid_add(d->hid, &setup, desktop_now(d));
 	if (!g->window[scanout])
 		notice(d, g->colour, "%s: there are too many windows", g->name);
+	else if (hid_info(d->hid, g->window[scanout], &info))
+		screen_configure(g->screen, scanout, info.content.width, info.content.height,
+				 info.visible);
 }
 
 static uint32_t colour_of(const json_t *o)
