@@ -3,7 +3,9 @@
 # is compiled once more.
 DESK_LIBS := sdl2 pixman-1 freetype2 vterm libpng
 DESK_OWN := $(wildcard shell/desktop/*.c)
-DESK_SRCS := $(DESK_OWN) $(wildcard hidmux/*.c keymap/*.c) lib/loop.c lib/fdmsg.c
+DESK_SRCS := $(DESK_OWN) $(wildcard hidmux/*.c keymap/*.c) lib/loop.c lib/fdmsg.c \
+	shell/session/manifest.c shell/session/manifest_values.c \
+	shell/session/policy_name.c shell/text.c shell/opts.c
 DESK_OBJS := $(DESK_SRCS:%.c=$(B)/obj/desk/%.o)
 DESK_MAIN := $(B)/obj/desk/shell/desktop/main.o
 DESK_A := $(B)/lib/libdesktop.a
@@ -16,6 +18,10 @@ $(B)/obj/desk/%.o: %.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(DESK_CFLAGS) $(patsubst -I%,-isystem %,$(DESK_PKG_CFLAGS)) -Iinclude -Ilib -Ihidmux \
 		-Ikeymap -Ifonts -Ishell/desktop -I$(B)/gen -c -o $@ $<
+
+# What it shares with the session: how manifests are read.
+$(B)/obj/desk/shell/desktop/programs.o: DESK_CFLAGS += -Ishell/session
+$(B)/obj/desk/shell/session/%.o $(B)/obj/desk/shell/text.o $(B)/obj/desk/shell/opts.o: DESK_CFLAGS += -Ishell -Ishell/session
 
 $(DESK_A): $(filter-out $(DESK_MAIN),$(DESK_OBJS)) $(B)/obj/fonts/fonts.o
 	$(archive)

@@ -26,14 +26,6 @@ uint32_t policy_hash_ids(uint32_t a, uint32_t b, uint32_t c)
 	return (uint32_t)(h >> 40) % POLICY_BUCKETS;
 }
 
-bool policy_name_is_valid(const char *name)
-{
-	size_t n =
-		strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
-
-	return n && n < POLICY_NAME_MAX && !name[n];
-}
-
 void policy_tell(struct policy *p, struct policy_event *e, const struct service *s)
 {
 	if (!p->ops->event)
