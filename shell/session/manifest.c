@@ -8,6 +8,7 @@
 #include "text.h"
 
 #include <errno.h>
+#include <exo/desktop.h>
 #include <fcntl.h>
 #include <ini.h>
 #include <stdarg.h>
@@ -57,8 +58,8 @@ static bool is_blank(char c)
 
 static void check_section(struct parse *p, const char *line, size_t length)
 {
-	static const char *const names[] = {"program", "device", "provides", "uses",
-					    "mount",   "limits", "lifecycle"};
+	static const char *const names[] = {"program", "device", "provides",  "uses",
+					    "mount",   "limits", "lifecycle", "display"};
 	const char *end = memchr(line, ']', length);
 	size_t n = end ? (size_t)(end - line - 1) : 0;
 
@@ -78,11 +79,15 @@ static void check_section(struct parse *p, const char *line, size_t length)
 		if (strlen(names[i]) != n || memcmp(names[i], line + 1, n))
 			continue;
 		strcpy(p->section, names[i]);
+		if (!strcmp(names[i], "display") && !p->display_line) { /* it is there, so: */
+			p->display_line = p->line;
+			guest_display_default(&p->m->display);
+		}
 		return;
 	}
 	parse_fail(p,
-		   "unknown section [%.*s]; there are program, device, provides, uses, mount, "
-		   "limits and lifecycle",
+		   "unknown section [%.*s]; there are program, device, display, provides, uses, "
+		   "mount, limits and lifecycle",
 		   n > 40 ? 40 : (int)n, line + 1);
 }
 
@@ -213,25 +218,40 @@ static void fill_defaults(struct parse *p, const char *base)
 		m->ready = m->nprovides ? MANIFEST_READY_NOTIFY : MANIFEST_READY_START;
 }
 
-/* A mounted service is used. */
-static void use_mounts(struct parse *p)
+/* Also without a line in [uses]. */
+static void use(struct parse *p, const char *service)
 {
 	struct manifest *m = p->m;
 
-	for (unsigned i = 0; i < m->nmounts && !p->err; i++) {
-		bool known = !m->mount[i].service;
-
-		for (unsigned k = 0; k < m->nuses && !known; k++)
-			known = !strcmp(m->uses[k].name, m->mount[i].service);
-		if (known)
-			continue;
-		if (m->nuses == MANIFEST_LIST_MAX) {
-			parse_fail(p, "uses and mounts more than %d services", MANIFEST_LIST_MAX);
+	for (unsigned k = 0; k < m->nuses; k++) {
+		if (!strcmp(m->uses[k].name, service))
 			return;
-		}
-		m->uses[m->nuses].rights = EXO_CAP_CONNECT;
-		strcpy(m->uses[m->nuses++].name, m->mount[i].service);
 	}
+	if (m->nuses == MANIFEST_LIST_MAX) {
+		parse_fail(p, "uses and mounts more than %d services", MANIFEST_LIST_MAX);
+		return;
+	}
+	m->uses[m->nuses].rights = EXO_CAP_CONNECT;
+	strcpy(m->uses[m->nuses++].name, service);
+}
+
+/* What is mounted is used; and who has windows talks with the desktop. */
+static void use_implied(struct parse *p)
+{
+	for (unsigned i = 0; i < p->m->nmounts && !p->err; i++) {
+		if (p->m->mount[i].service)
+			use(p, p->m->mount[i].service);
+	}
+	if (p->m->display.windows && !p->err)
+		use(p, EXO_DESK_SERVICE);
+}
+
+static void check_display(struct parse *p)
+{
+	char why[GUEST_DISPLAY_WHY_MAX];
+
+	if (p->m->display.windows && guest_display_check(&p->m->display, why))
+		parse_fail(p, "[display] %s", why);
 }
 
 static void check_whole(struct parse *p)
@@ -239,7 +259,8 @@ static void check_whole(struct parse *p)
 	struct manifest *m = p->m;
 
 	p->too_late = true;
-	use_mounts(p);
+	use_implied(p);
+	check_display(p);
 	for (unsigned i = 0; i < m->nuses; i++) {
 		for (unsigned k = 0; k < m->nprovides; k++) {
 			if (!strcmp(m->uses[i].name, m->provides[k].name))
@@ -250,7 +271,8 @@ static void check_whole(struct parse *p)
 	if (m->on_demand && !m->nprovides)
 		parse_fail(p, "start = demand, but nobody can ask: it has no [provides]");
 	if (p->vsock_line && (m->nuses || m->nprovides || m->nmounts))
-		parse_fail(p, "vsock = no (line %u), but uses, provides and mounts need it",
+		parse_fail(p,
+			   "vsock = no (line %u), but uses, provides, mounts and displays need it",
 			   p->vsock_line);
 	if (m->max_grants && m->window_bytes && m->max_grants > m->window_bytes)
 		parse_fail(p, "grants is more than window, where granted memory lies");

@@ -5,6 +5,7 @@
 #ifndef SESSION_MANIFEST_H
 #define SESSION_MANIFEST_H
 
+#include "guest_display.h"
 #include "policy.h"
 
 #include <stdbool.h>
@@ -58,7 +59,8 @@ struct manifest {
 	struct manifest_uses uses[MANIFEST_LIST_MAX]; /* also of what is mounted */
 	struct manifest_mount mount[MANIFEST_LIST_MAX];
 	unsigned ndisks, nprovides, nuses, nmounts;
-	uint32_t max_conns; /* budgets; 0: default */
+	struct guest_display display; /* windows 0: it has no [display] */
+	uint32_t max_conns;           /* budgets; 0: default */
 	uint64_t max_buffer, max_grants, window_bytes;
 	enum manifest_ready ready;
 	enum manifest_restart restart;

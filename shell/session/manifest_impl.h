@@ -20,6 +20,7 @@ struct parse {
 	bool ready_set;
 	bool too_late;                    /* the last line is read: errors have no line */
 	unsigned seen_keys[64];           /* line where each of the table's keys was first set */
+	unsigned display_line;            /* of [display] */
 	unsigned vsock_line, nargs, nenv; /* vsock = no */
 };
 

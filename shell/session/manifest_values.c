@@ -6,6 +6,7 @@
 
 #include <exo/ring.h>
 
+#include <exo/desktop.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -156,6 +157,9 @@ static void set_size(struct parse *p, const struct key *k, const char *value)
 		parse_fail(p, "memory: %.60s is no multiple of 4K", value);
 	if (k->offset == offsetof(struct manifest, window_bytes) && bytes % WINDOW_UNIT)
 		parse_fail(p, "window: %.60s is no multiple of 2M", value);
+	if (k->offset == offsetof(struct manifest, display.picture_bytes) && bytes % WINDOW_UNIT &&
+	    bytes != k->low)
+		parse_fail(p, "memory: %.60s is neither 1M nor a multiple of 2M", value);
 	memcpy(field(p, k), &bytes, sizeof(bytes));
 }
 
@@ -347,6 +351,51 @@ static void set_disk(struct parse *p, const struct key *k, const char *value)
 		parse_fail(p, "disk: no name of a file; write disk = FILE, FILE:ro or FILE:direct");
 }
 
+/* ---- [display]
+ * ------------------------------------------------------------------------------------ */
+
+static void set_display_size(struct parse *p, const struct key *k, const char *value)
+{
+	struct guest_display *d = &p->m->display;
+
+	if (!guest_display_size(value, &d->width, &d->height))
+		parse_fail(p, "size: %.60s; write WIDTHxHEIGHT, from 1x1 to %ux%u", value,
+			   EXO_DPY_SIZE_MAX, EXO_DPY_SIZE_MAX);
+}
+
+/* Words in place of those that were there; `bit_of` knows them. */
+static void set_devices(struct parse *p, const char *value, uint32_t (*bit_of)(const char *word),
+			uint32_t all, const char *choice)
+{
+	uint32_t *inputs = &p->m->display.inputs;
+	char *word[4];
+	int n = manifest_split(p, value, word, 4);
+
+	*inputs &= ~all;
+	for (int i = 0; i < n; i++) {
+		uint32_t bit = bit_of(word[i]);
+
+		if (!bit)
+			parse_fail(p, "%.60s is none of: %s", word[i], choice);
+		*inputs |= bit;
+		free(word[i]);
+	}
+}
+
+static void set_input(struct parse *p, const struct key *k, const char *value)
+{
+	set_devices(p, value, guest_display_input,
+		    EXO_DPY_HAS_KEYBOARD | EXO_DPY_HAS_TABLET | EXO_DPY_HAS_MOUSE |
+			    EXO_DPY_HAS_TOUCH,
+		    k->words);
+}
+
+static void set_sound(struct parse *p, const struct key *k, const char *value)
+{
+	set_devices(p, value, guest_display_sound, EXO_DPY_HAS_PLAYBACK | EXO_DPY_HAS_CAPTURE,
+		    k->words);
+}
+
 /* ---- [provides], [uses], [mount]
  * ----------------------------------------------------------------------- */
 
@@ -358,6 +407,8 @@ void manifest_set_provides(struct parse *p, const char *name, const char *value)
 
 	if (!parse_name(p, "service", name))
 		return;
+	if (!strcmp(name, EXO_DESK_SERVICE) || !strcmp(name, "control"))
+		parse_fail(p, "%s: the service is this computer's own; choose another name", name);
 	if (m->nprovides == MANIFEST_LIST_MAX) {
 		parse_fail(p, "provides more than %d services", MANIFEST_LIST_MAX);
 		return;
@@ -544,6 +595,12 @@ const struct key manifest_keys[] = {
 	{"device", "rng", set_yes_no, AT(rng), .words = "no yes"},
 	{"device", "vsock", set_yes_no, AT(vsock), .words = "no yes"},
 	{"device", "disk", set_disk, .repeats = true},
+	{"display", "size", set_display_size},
+	{"display", "windows", set_number, AT(display.windows), 1, EXO_DPY_SCANOUTS_MAX},
+	{"display", "memory", set_size, AT(display.picture_bytes), EXO_DPY_PICTURE_BYTES_MIN,
+	 EXO_DPY_PICTURE_BYTES_MAX},
+	{"display", "input", set_input, .words = "keyboard tablet mouse touch"},
+	{"display", "sound", set_sound, .words = "playback capture"},
 	{"limits", "connections", set_number, AT(max_conns), 1, POLICY_CONNS_MAX},
 	{"limits", "buffer", set_size, AT(max_buffer), 3 * EXO_RING_BYTES_MIN, 1ull << 40},
 	{"limits", "grants", set_size, AT(max_grants), 4096, 1ull << 36},

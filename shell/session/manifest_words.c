@@ -111,6 +111,28 @@ static void say_program(const struct speech *to, const struct manifest *m)
 		    m->disk[i].path, m->disk[i].direct ? ", past the host's cache" : "");
 }
 
+static void say_display(const struct speech *to, const struct manifest *m)
+{
+	static const uint32_t sounds = EXO_DPY_HAS_PLAYBACK | EXO_DPY_HAS_CAPTURE;
+	const struct guest_display *d = &m->display;
+	char size[32], list[64] = "";
+	const char *word;
+
+	if (!d->windows)
+		return;
+	manifest_size_words(d->picture_bytes, size);
+	say(to, "It shows up to %u window%s, the first of %ux%u, in %s of memory.", d->windows,
+	    d->windows == 1 ? "" : "s", d->width, d->height, size);
+	for (unsigned i = 0; (word = guest_display_word(d->inputs & ~sounds, i)); i++)
+		snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", i ? ", " : "",
+			 word);
+	say(to, "While you look at it, it gets what you do with: %s.", *list ? list : "nothing");
+	if (d->inputs & EXO_DPY_HAS_PLAYBACK)
+		say(to, "It may play sound.");
+	if (d->inputs & EXO_DPY_HAS_CAPTURE)
+		say(to, "It may record sound, if the desktop lets it.");
+}
+
 static void say_channels(const struct speech *to, const struct manifest *m)
 {
 	char limits[MANIFEST_LIMITS_MAX], port[48];
@@ -197,6 +219,7 @@ void manifest_explain(const struct manifest *m, void (*say_one)(void *opaque, co
 	const struct speech to = {say_one, opaque};
 
 	say_program(&to, m);
+	say_display(&to, m);
 	say_channels(&to, m);
 	say_limits(&to, m);
 	say_lifecycle(&to, m);

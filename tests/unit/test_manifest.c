@@ -67,6 +67,12 @@ START_TEST(every_key)
 		      "disk = data.img:ro:direct\n"
 		      "disk = /dev/x:ro:rw\n"
 		      "vsock = yes\n"
+		      "[display]\n"
+		      "size = 800x600\n"
+		      "windows = 3\n"
+		      "memory = 128M\n"
+		      "input = touch keyboard mouse\n"
+		      "sound = capture playback\n"
 		      "[provides]\n"
 		      "store = 10 seqpacket\n"
 		      "files = 564 stream\n"
@@ -116,7 +122,12 @@ START_TEST(every_key)
 	ck_assert_uint_eq(m->nprovides, 2);
 	ck_assert(m->provides[0].port == 10 && m->provides[0].seqpacket);
 	ck_assert(m->provides[1].port == 564 && !m->provides[1].seqpacket);
-	ck_assert_uint_eq(m->nuses, 4); /* blobs is mounted, log is there already */
+	ck_assert(m->display.windows == 3 && m->display.width == 800 && m->display.height == 600);
+	ck_assert_uint_eq(m->display.picture_bytes, 128 << 20);
+	ck_assert_uint_eq(m->display.inputs, EXO_DPY_HAS_KEYBOARD | EXO_DPY_HAS_MOUSE |
+						     EXO_DPY_HAS_TOUCH | EXO_DPY_HAS_PLAYBACK |
+						     EXO_DPY_HAS_CAPTURE);
+	ck_assert_uint_eq(m->nuses, 5); /* blobs is mounted, desktop shows it, log is there */
 	ck_assert(m->uses[0].port == 514 && m->uses[0].rights == EXO_CAP_CONNECT);
 	ck_assert(m->uses[2].rights == (EXO_CAP_CONNECT | EXO_CAP_GRANT) && m->uses[2].required);
 	ck_assert_uint_eq(m->uses[2].limits.lease_ms, 3600000);
@@ -124,6 +135,7 @@ START_TEST(every_key)
 	ck_assert_uint_eq(m->uses[2].limits.max_buffer, 1 << 20);
 	ck_assert_uint_eq(m->uses[2].limits.max_rate, 10 << 20);
 	ck_assert_str_eq(m->uses[3].name, "blobs");
+	ck_assert_str_eq(m->uses[4].name, "desktop");
 	ck_assert_uint_eq(m->nmounts, 4);
 	ck_assert_str_eq(m->mount[0].path, "/");
 	ck_assert_str_eq(m->mount[0].service, "blobs");
@@ -138,6 +150,27 @@ START_TEST(every_key)
 	ck_assert(m->on_demand && m->max_restarts == 3);
 	ck_assert_uint_eq(m->stop_timeout_ns, 1500000000);
 	ck_assert_uint_eq(m->start_timeout_ns, 60000000000);
+	manifest_free(m);
+}
+END_TEST
+
+START_TEST(display_defaults)
+{
+	struct manifest *m = parse("[display]\n");
+
+	ck_assert(m->display.windows == 1 && m->display.width == 640 && m->display.height == 480);
+	ck_assert_uint_eq(m->display.picture_bytes, 64 << 20);
+	ck_assert_uint_eq(m->display.inputs, EXO_DPY_HAS_KEYBOARD | EXO_DPY_HAS_TABLET);
+	ck_assert(m->vsock && m->nuses == 1 && m->uses[0].rights == EXO_CAP_CONNECT);
+	ck_assert_str_eq(m->uses[0].name, "desktop");
+	manifest_free(m);
+	m = parse("[uses]\ndesktop = connections=1\n[display]\nwindows = 2\n[program]\n[display]\n"
+		  "input =\nmemory = 1M\nsize = 16x16384\n");
+	ck_assert(m->display.windows == 2 && !m->display.inputs && m->display.height == 16384);
+	ck_assert(m->nuses == 1 && m->uses[0].limits.max_conns == 1);
+	manifest_free(m);
+	m = parse("[program]\n");
+	ck_assert(!m->display.windows && !m->nuses);
 	manifest_free(m);
 }
 END_TEST
@@ -217,6 +250,22 @@ static const char *const errors[][2] = {
 	{"[mount]\n/a =\n", "2: /a: write /a = service:NAME"},
 	{"[mount]\n/a = /b rx\n", "2: /a: write /a = service:NAME"},
 	{"[mount]\n/a = service:\n", "2:  is no name of a service"},
+	{"[display]\nsize = 640\n", "2: size: 640; write WIDTHxHEIGHT"},
+	{"[display]\nsize = 0x1\n", "2: size: 0x1; write WIDTHxHEIGHT"},
+	{"[display]\nsize = 1x16385\n", "2: size: 1x16385; write"},
+	{"[display]\nsize = 00000000001x1\n", "2: size: 00000000001x1; write"},
+	{"[display]\nwindows = 17\n", "2: windows: 17 is no number from 1 to 16"},
+	{"[display]\nmemory = 512K\n", "2: memory: 512K is too small"},
+	{"[display]\nmemory = 3M\n", "2: memory: 3M is neither 1M nor a multiple of 2M"},
+	{"[display]\nmemory = 258M\n", "2: memory: 258M is too much"},
+	{"[display]\ninput = playback\n", "2: playback is none of: keyboard tablet"},
+	{"[display]\ninput = mouse mouse mouse mouse mouse\n", "2: too many words"},
+	{"[display]\nsound = yes\n", "2: yes is none of: playback capture"},
+	{"[display]\nsize = 1x1\n[display]\nsize = 1x1\n", "4: size again, it is in line 2"},
+	{"[display]\nsize = 4096x4097\n", " [display] size: a picture of 4096x4097 has no room"},
+	{"[device]\nvsock = no\n[display]\n", " vsock = no (line 2)"},
+	{"[provides]\ndesktop = 1 stream\n", "2: desktop: the service is this computer's own"},
+	{"[provides]\ncontrol = 1 stream\n", "2: control: the service is this computer's own"},
 	{"[limits]\nconnections = 0\n", "2: connections: 0 is no number from 1"},
 	{"[limits]\nbuffer = 1K\n", "2: buffer: 1K is too small"},
 	{"[limits]\nwindow = 3M\n", "2: window: 3M is no multiple of 2M"},
@@ -363,9 +412,14 @@ static void collect(void *opaque, const char *sentence)
 START_TEST(words)
 {
 	struct manifest *m = parse("[uses]\nlog = connections=1, lease=90s\n[mount]\n/a = /b ro\n"
-				   "[lifecycle]\nrestart = always\n[provides]\nx = 7 seqpacket\n");
+				   "[lifecycle]\nrestart = always\n[provides]\nx = 7 seqpacket\n"
+				   "[display]\nwindows = 2\nsound = capture\n");
 	static const char *const wanted[] = {
 		"store runs /lib/store.elf.\n",
+		"It shows up to 2 windows, the first of 640x480, in 64 MiB of memory.\n",
+		"While you look at it, it gets what you do with: keyboard, tablet.\n",
+		"It may record sound, if the desktop lets it.\n",
+		"It may connect to desktop.\n",
 		"It provides x at its port 7, as messages.\n",
 		"It may connect to log; at most 1 connection at once; for 90 seconds.\n",
 		"It sees this computer's folder /b as /a and may read it.\n",
@@ -389,6 +443,7 @@ int main(void)
 
 	tcase_add_test(c, empty);
 	tcase_add_test(c, every_key);
+	tcase_add_test(c, display_defaults);
 	tcase_add_loop_test(c, h30_errors_with_their_line, 0, (int)COUNT(errors));
 	tcase_add_test(c, h30_lines_and_lists_are_bounded);
 	tcase_add_test(c, files);
