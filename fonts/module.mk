@@ -13,7 +13,10 @@ $(FONT_FILES): fonts/module.mk
 	$(Q)/usr/bin/python3 -m fontTools.subset $(filter %.ttf,$^) --unicodes=$(FONT_UNICODES) --no-hinting \
 		--layout-features='' --output-file=$@ 2>/dev/null
 
-$(B)/obj/fonts/fonts.o: fonts/fonts.S $(FONT_FILES)
-	$(call say,AS,$<)
+# An object a face, so that a program takes in those that it uses.
+FONT_OBJS := $(patsubst %,$(B)/obj/fonts/%.o,sans bold mono)
+
+$(FONT_OBJS): $(B)/obj/fonts/%.o: fonts/font.S $(B)/gen/fonts/%.ttf
+	$(call say,AS,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) -c -I$(B)/gen -o $@ $<
+	$(Q)$(CC) -c -I$(B)/gen -DFACE=$* -o $@ $<

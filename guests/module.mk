@@ -40,18 +40,40 @@ $(SDK)/libexosdk.a: $(SDK_OBJS)
 # Libraries for programs: ordinary code over the C library, taken in as far as it is used.
 SDK_LIB_OBJS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard guests/sdk/lib/*.c))
 
+# Windows, drawing, sound: the same, in a library of its own; with the keyboard layouts.
+SDK_GUI_OBJS := $(patsubst %.c,$(B)/obj/%.o,$(wildcard guests/sdk/gui/*.c)) \
+	$(patsubst %.c,$(B)/obj/guests/%.o,$(KEYMAP_SRCS))
+# All of it below the sysroot, where exo-cc takes every libexo*.a.
+SDK_LIBS := $(SDK)/libexosdk.a $(SDK)/libexochannel.a $(SDK)/libexogui.a $(SDK)/libexofont.a
+
+SDK_LIB_CFLAGS := $(BASE_CFLAGS) -O2 -fno-pic -fno-pie -fno-stack-protector -ffunction-sections \
+	-fdata-sections -D__exoshell__=1 -nostdinc -isystem $(MUSL_INC) -isystem $(CC_INC) \
+	-isystem $(KINC) -Iinclude -Iguests/sdk/include
+
 $(B)/obj/guests/sdk/lib/%.o: guests/sdk/lib/%.c $(KINC)/.stamp
 	$(call say,GUEST,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(BASE_CFLAGS) -O2 -fno-pic -fno-pie -fno-stack-protector -ffunction-sections \
-		-fdata-sections -D__exoshell__=1 -nostdinc -isystem $(MUSL_INC) -isystem $(CC_INC) \
-		-isystem $(KINC) -Iinclude -Iguests/sdk/include -c -o $@ $<
+	$(Q)$(CC) $(SDK_LIB_CFLAGS) -c -o $@ $<
+
+$(B)/obj/guests/sdk/gui/%.o: guests/sdk/gui/%.c $(KINC)/.stamp
+	$(call say,GUEST,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(SDK_LIB_CFLAGS) -Iguests/sdk/gui -Ikeymap -Ifonts -c -o $@ $<
+
+$(B)/obj/guests/keymap/%.o: keymap/%.c $(KINC)/.stamp
+	$(call say,GUEST,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(SDK_LIB_CFLAGS) -Ikeymap -I$(B)/gen -c -o $@ $<
 
 $(SDK)/libexochannel.a: $(SDK_LIB_OBJS)
-	$(call say,AR,$@)
-	$(Q)mkdir -p $(@D)
-	$(Q)rm -f $@
-	$(Q)ar rcs $@ $^
+	$(archive)
+
+$(SDK)/libexogui.a: $(SDK_GUI_OBJS)
+	$(archive)
+
+# One object a face: a program carries the faces that it opens.
+$(SDK)/libexofont.a: $(FONT_OBJS)
+	$(archive)
 
 $(SDK)/exo.ld: guests/sdk/exo.ld
 	$(Q)mkdir -p $(@D)
@@ -74,8 +96,7 @@ $(SDK)/include/.stamp: $(SDK_HEADERS)
 	$(Q)ln -s /usr/include/x86_64-linux-gnu/asm $(@D)/asm
 	$(Q)touch $@
 
-$(EXO_CC): guests/sdk/tools/exo-cc $(SDK)/libexosdk.a $(SDK)/libexochannel.a $(SDK)/exo.ld $(SDK)/bin/exo-mkpt \
-		$(SDK)/include/.stamp
+$(EXO_CC): guests/sdk/tools/exo-cc $(SDK_LIBS) $(SDK)/exo.ld $(SDK)/bin/exo-mkpt $(SDK)/include/.stamp
 	$(call say,SDK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)install -m 755 $< $@

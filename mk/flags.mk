@@ -50,6 +50,7 @@ $(KINC)/.stamp: mk/flags.mk
 	$(Q)ln -sfn /usr/include/x86_64-linux-gnu/asm $(KINC)/asm
 	$(Q)ln -sfn /usr/include/liburing $(KINC)/liburing
 	$(Q)ln -sfn /usr/include/liburing.h $(KINC)/liburing.h
+	$(Q)ln -sfn /usr/include/stb $(KINC)/stb
 	$(Q)ln -sfn /usr/include/jansson.h $(KINC)/jansson.h
 	$(Q)ln -sfn /usr/include/jansson_config.h $(KINC)/jansson_config.h
 	$(Q)ln -sfn /usr/include/ini.h $(KINC)/ini.h

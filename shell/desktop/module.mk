@@ -23,7 +23,7 @@ $(B)/obj/desk/%.o: %.c
 $(B)/obj/desk/shell/desktop/programs.o: DESK_CFLAGS += -Ishell/session
 $(B)/obj/desk/shell/session/%.o $(B)/obj/desk/shell/text.o $(B)/obj/desk/shell/opts.o: DESK_CFLAGS += -Ishell -Ishell/session
 
-$(DESK_A): $(filter-out $(DESK_MAIN),$(DESK_OBJS)) $(B)/obj/fonts/fonts.o
+$(DESK_A): $(filter-out $(DESK_MAIN),$(DESK_OBJS)) $(FONT_OBJS)
 	$(archive)
 
 ifneq ($(wildcard shell/desktop/main.c),)
