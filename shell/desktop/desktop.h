@@ -309,6 +309,8 @@ void desktop_pointer(struct desktop *d, int x, int y);
 void desktop_button(struct desktop *d, uint16_t code, bool down);
 void desktop_wheel(struct desktop *d, int dx, int dy);
 void desktop_action(struct desktop *d, enum hid_action action);
+/* The chords as they are set. */
+void desktop_chords(const struct desktop *d, struct hid_chord chord[HID_ACTIONS]);
 void desktop_set_layout(struct desktop *d, const char *keymap); /* unknown: a notice */
 void desktop_set_theme(struct desktop *d, bool dark);
 void desktop_resized(struct desktop *d, int width, int height, uint32_t scale);
