@@ -69,6 +69,14 @@ int paint_text_ascent(enum face face, int size);
 int paint_text_height(enum face face, int size);
 /* Black or white, whichever can be read on it. */
 uint32_t paint_contrast(uint32_t colour);
+/* part / 255 of b, the rest of a. */
+uint32_t paint_mix(uint32_t a, uint32_t b, unsigned part);
+/* Over what is there; coverage ≤ 255. */
+void paint_blend(uint32_t *at, uint32_t colour, unsigned coverage);
+/* A part of c to draw in, cut off at its edges: 0 x 0 if nothing is left. */
+struct canvas paint_part(const struct canvas *c, int x, int y, int width, int height);
+/* Frees faces and glyphs; the next text makes them again. */
+void text_close(void);
 void theme_set(struct theme *t, bool dark);
 /* n pixels at scale 1 are so many here. */
 int desktop_px(const struct desktop *d, int n);
