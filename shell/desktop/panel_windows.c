@@ -151,7 +151,7 @@ static void draw_row(const struct panel *p, const struct canvas *c, const struct
 	int row = desktop_px(d, ROW), size = desktop_px(d, 13), small = desktop_px(d, 11);
 	int left = desktop_px(d, 14), base = y + row / 2 - desktop_px(d, 3);
 	int low = y + row - desktop_px(d, 8), end;
-	char figures[128], memory[24], tx[24], rx[24];
+	char figures[512], memory[24], tx[24], rx[24];
 
 	if (chosen)
 		paint_rect(c, 0, y, c->width, row, t->field);
