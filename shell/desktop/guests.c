@@ -176,7 +176,8 @@ static void on_display(struct desktop *d, const json_t *event, int fd)
 
 /* ---- the list ---------------------------------------------------------------------------- */
 
-static void forget(struct desktop *d, struct dguest *g)
+/* how: for its console, or NULL. */
+static void forget(struct desktop *d, struct dguest *g, const char *how)
 {
 	struct dguest **at = &d->guests;
 
@@ -185,7 +186,7 @@ static void forget(struct desktop *d, struct dguest *g)
 	*at = g->next;
 	drop_screen(g);
 	service_guest_gone(g);
-	guests_run_gone(g);
+	guests_run_gone(g, how);
 	free(g);
 }
 
@@ -229,21 +230,18 @@ static void take_entry(struct desktop *d, const json_t *one)
 	}
 }
 
-/* How it ended, for its console. */
-static void say_end(struct dguest *g, const json_t *entry)
+static void forget_ended(struct desktop *d, struct dguest *g, const json_t *entry)
 {
 	const char *reason = json_string_value(json_object_get(entry, "reason"));
 	const char *detail = json_string_value(json_object_get(entry, "detail"));
-	json_t *status = json_object_get(entry, "exit_code");
+	int status = (int)json_integer_value(json_object_get(entry, "exit_code"));
 	char how[640];
 
-	snprintf(how, sizeof(how), "%s, exit status %d%s%s", reason ? reason : "ended",
-		 status ? (int)json_integer_value(status) : 0, detail && *detail ? ": " : "",
-		 detail ? detail : "");
-	if (g->console)
-		panel_console_ended(g->console, how);
-	else if (status && json_integer_value(status) != 0)
-		notice(g->desktop, g->colour, "%s: %s", g->name, how);
+	snprintf(how, sizeof(how), "%s, exit status %d%s%s", reason ? reason : "ended", status,
+		 detail && *detail ? ": " : "", detail ? detail : "");
+	if (!g->console && status)
+		notice(d, g->colour, "%s: %s", g->name, how);
+	forget(d, g, how);
 }
 
 static void on_list(void *opaque, json_t *answer, int fd)
@@ -270,8 +268,7 @@ static void on_list(void *opaque, json_t *answer, int fd)
 		next = g->next;
 		if (g->fresh || (entry && state && !is_over(state)))
 			continue;
-		say_end(g, entry);
-		forget(d, g);
+		forget_ended(d, g, entry);
 	}
 	for (struct panel *p = d->panels; p; p = p->next) {
 		if (p->cls->listed)
@@ -415,7 +412,7 @@ int guests_open(struct desktop *d)
 void guests_close(struct desktop *d)
 {
 	while (d->guests)
-		forget(d, d->guests);
+		forget(d, d->guests, NULL);
 	free(d->table);
 	d->table = NULL;
 }

@@ -14,7 +14,7 @@ void guests_refresh(struct desktop *d);
 void guests_printed(struct dguest *g, const char *bytes, size_t n);
 /* Event log. */
 void guests_on_log(struct desktop *d, const json_t *event, int fd);
-/* It is about to be forgotten. */
-void guests_run_gone(struct dguest *g);
+/* It is about to be forgotten; how: it ended, for its console, or NULL. */
+void guests_run_gone(struct dguest *g, const char *how);
 
 #endif

@@ -63,7 +63,7 @@ static void on_pty(void *opaque, int fd, uint32_t events)
 		close_pty(g); /* EIO: nobody has the other side any more */
 }
 
-void guests_run_gone(struct dguest *g)
+void guests_run_gone(struct dguest *g, const char *how)
 {
 	char bytes[READ_BYTES];
 	ssize_t n;
@@ -71,6 +71,9 @@ void guests_run_gone(struct dguest *g)
 	/* The last it said. */
 	while (g->pty >= 0 && g->console && (n = read(g->pty, bytes, sizeof(bytes))) > 0)
 		panel_console_output(g->console, bytes, (size_t)n);
+	if (g->console)
+		panel_console_ended(g->console, how ? how : "forgotten");
+	g->console = NULL;
 	close_pty(g);
 	link_forget(g->desktop, g);
 	free(g->log);
