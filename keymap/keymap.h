@@ -27,7 +27,7 @@ const char *keymap_name(unsigned index);
 struct keymap_state {
 	const struct keymap *map;
 	uint32_t down;   /* KEYMAP_* held; both sides count as one */
-	uint8_t held[8]; /* how many of each modifier's keys */
+	uint8_t held[8]; /* which keys of each modifier */
 	bool caps;
 	uint32_t dead; /* accent that waits for its letter, 0: none */
 };

@@ -23,7 +23,7 @@ $(B)/obj/tests/unit/%.o: tests/unit/%.c
 		-Ihidmux -Ikeymap -Ifonts -Ishell/desktop -Iguests/store -Iguests/sdk/include -Itests/unit \
 		-I$(B)/gen -c -o $@ $<
 
-$(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(call objs,$(UNIT_HELPERS)) $(UNIT_GUEST_OBJS) $(HID_A) $(SHELL_A) $(VMM_A) $(BACKEND_A) $(P9_A) $(LIB_A)
+$(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(call objs,$(UNIT_HELPERS)) $(UNIT_GUEST_OBJS) $(HID_A) $(KEYMAP_A) $(SHELL_A) $(VMM_A) $(BACKEND_A) $(P9_A) $(LIB_A)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(call host_link,$@,$^,-lcheck -lsubunit -lrt -lm -luring $(JSON_INI))
