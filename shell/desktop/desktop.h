@@ -77,6 +77,8 @@ void paint_blend(uint32_t *at, uint32_t colour, unsigned coverage);
 struct canvas paint_part(const struct canvas *c, int x, int y, int width, int height);
 /* Frees faces and glyphs; the next text makes them again. */
 void text_close(void);
+/* "1.5 M". panel.c */
+void paint_size_words(uint64_t bytes, char out[24]);
 void theme_set(struct theme *t, bool dark);
 /* n pixels at scale 1 are so many here. */
 int desktop_px(const struct desktop *d, int n);

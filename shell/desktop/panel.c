@@ -210,6 +210,16 @@ void panel_on_close(struct panel *p)
 		panel_close(p);
 }
 
+void paint_size_words(uint64_t bytes, char out[24])
+{
+	double n = (double)bytes;
+	unsigned u = 0;
+
+	for (; n >= 1000 && u < 4; u++)
+		n /= 1024;
+	snprintf(out, 24, u && n < 10 ? "%.1f %c" : "%.0f %c", n, "BKMGT"[u]);
+}
+
 /* ---- frames and deadlines ---------------------------------------------------------------------
  */
 

@@ -108,17 +108,6 @@ static void go_to(struct panel *p, const struct dguest *g)
 
 /* ---- drawing --------------------------------------------------------------------------- */
 
-static void size_words(uint64_t bytes, char out[24])
-{
-	static const char unit[] = "BKMGT";
-	double n = (double)bytes;
-	unsigned u = 0;
-
-	for (; n >= 1000 && u < 4; u++)
-		n /= 1024;
-	snprintf(out, 24, u && n < 10 ? "%.1f %c" : "%.0f %c", n, unit[u]);
-}
-
 /* Where button `verb` is in a row. */
 static int verb_x(const struct panel *p, unsigned verb)
 {
@@ -160,9 +149,9 @@ static void draw_row(const struct panel *p, const struct canvas *c, const struct
 				t->panel_text);
 	paint_text_within(c, FACE_SANS, small, end + desktop_px(d, 8), base, desktop_px(d, 110),
 			  g->label, t->dim_text);
-	size_words(g->memory_bytes, memory);
-	size_words(g->tx_bytes, tx);
-	size_words(g->rx_bytes, rx);
+	paint_size_words(g->memory_bytes, memory);
+	paint_size_words(g->tx_bytes, tx);
+	paint_size_words(g->rx_bytes, rx);
 	snprintf(figures, sizeof(figures), "%s%s, CPU %.1f %%, memory %s, sent %s, received %s",
 		 g->state, g->paused ? ", paused" : "", g->cpu_share * 100, memory, tx, rx);
 	paint_text_within(c, FACE_SANS, small, left, low, verb_x(p, 0) - 2 * left, figures,
