@@ -88,6 +88,9 @@ struct hid_window_info {
 	bool panel; /* the shell's own */
 };
 
+/* Squares in the title, from the right. */
+enum hid_title_button { HID_TITLE_CLOSE, HID_TITLE_MAXIMIZE, HID_TITLE_MINIMIZE };
+
 /* What a window is to be at its start. Zeros are good defaults. */
 struct hid_window_setup {
 	void *owner;
@@ -95,15 +98,19 @@ struct hid_window_setup {
 	int min_width, min_height, max_width, max_height; /* 0: any */
 	bool panel;    /* the shell's own: above guests' windows, and it may take the focus */
 	bool modal;    /* of a panel: gets all input until it goes */
-	bool passive;  /* of a panel: it never gets the keyboard */
+	bool passive;  /* of a panel: it never gets the keyboard; the others get it at once */
 	bool bare;     /* no border and title */
-	bool anchored; /* at x, y; else it is placed */
+	bool anchored; /* its content is at x, y; else it is placed */
 	int x, y;
 };
 
-/* Called from within the functions below; must not call back into them. All required. */
+/*
+ * Called from within the functions below. configure and leave must not call back into them; the
+ * others may, but for removing the window that they are about, unless it is a panel's key, button
+ * or close. All required.
+ */
 struct hid_ops {
-	/* To the window's owner. code: evdev (KEY_*, BTN_*). */
+	/* To the window's owner. code: evdev (KEY_*, BTN_*). Keys that repeat are said once. */
 	void (*key)(void *opaque, hid_id to, uint16_t code, bool down, uint64_t time_ns);
 	/* Pointer in the window's content: pixels; may lie outside while a button is held. */
 	void (*pointer)(void *opaque, hid_id to, int x, int y, uint64_t time_ns);
@@ -120,6 +127,7 @@ struct hid_ops {
 	void (*configure)(void *opaque, hid_id id, int width, int height, bool visible);
 	/* 0: nobody has it. asked: the person did it. */
 	void (*focus)(void *opaque, hid_id from, hid_id to, bool asked);
+	/* All but those that hid_act does itself. */
 	void (*action)(void *opaque, enum hid_action action, hid_id focused);
 	/* The close button, or HID_ACTION_CLOSE: the owner decides. */
 	void (*close)(void *opaque, hid_id id);
@@ -161,11 +169,15 @@ void hid_set_attention(struct hid *h, hid_id id, bool on);
 /* Moves and sizes its content, as far as the layout and its limits allow. */
 void hid_place(struct hid *h, hid_id id, const struct hid_rect *content, uint64_t now_ns);
 bool hid_info(const struct hid *h, hid_id id, struct hid_window_info *info);
-/* In the order of drawing, the lowest first; the number there are. */
+/* In the order of drawing, the lowest first, minimized ones too; the number there are. */
 unsigned hid_stack(const struct hid *h, hid_id *ids, unsigned max);
 hid_id hid_focused(const struct hid *h);          /* 0: nobody */
 hid_id hid_at(const struct hid *h, int x, int y); /* 0: the background or the strip */
 struct hid_rect hid_strip(const struct hid *h);
+/* On the screen, to be drawn there; width 0: it has none. */
+struct hid_rect hid_title_button(const struct hid *h, hid_id id, enum hid_title_button button);
+/* The window whose content has the pointer, so that its cursor shows; 0: the shell's arrow. */
+hid_id hid_pointer_over(const struct hid *h);
 
 /* ---- input ---------------------------------------------------------------------- */
 
@@ -181,6 +193,9 @@ void hid_pointer_at(const struct hid *h, int *x, int *y);
 uint32_t hid_modifiers(const struct hid *h); /* HID_MOD_* that are down */
 /* Is input held back at this time? Until when: for a mark on the strip. 0: no. */
 uint64_t hid_held_until(const struct hid *h, uint64_t now_ns);
+
+/* As if its keys were typed: NEXT, PREVIOUS, CLOSE, FULLSCREEN, MAXIMIZE, LAYOUT are done here. */
+void hid_act(struct hid *h, enum hid_action action, uint64_t now_ns);
 
 /* ---- damage and frames -------------------------------------------------------------- */
 
