@@ -232,6 +232,7 @@ static int take_known(struct vsock *v, struct conn *c, const struct virtio_vsock
 	case VIRTIO_VSOCK_OP_CREDIT_UPDATE:
 		return 0;
 	case VIRTIO_VSOCK_OP_CREDIT_REQUEST:
+		c->asked = c->used != 0;
 		if (c->state == CONN_OPEN)
 			c->due |= DUE_CREDIT;
 		return 0;

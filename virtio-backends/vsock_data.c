@@ -35,15 +35,16 @@ struct virtio_vsock_hdr conn_header(struct vsock *v, struct conn *c, uint16_t op
 }
 
 /*
- * The guest learns of room from every packet we send. One is sent for that
- * purpose alone when it can't see half of its window, though that is free.
+ * The guest learns of room from every packet we send. One is sent for that purpose alone when
+ * it can't see half of its window, though that is free; or all of it, if it asked in vain before.
  */
 static void forwarded(struct conn *c, uint32_t len)
 {
 	c->fwd_cnt += len;
-	if (c->fwd_cnt != c->fwd_told && c->used + (c->fwd_cnt - c->fwd_told) >= c->alloc / 2 &&
-	    c->state == CONN_OPEN)
+	if (c->fwd_cnt != c->fwd_told && c->state == CONN_OPEN &&
+	    (c->used + (c->fwd_cnt - c->fwd_told) >= c->alloc / 2 || (c->asked && !c->used)))
 		c->due |= DUE_CREDIT;
+	c->asked &= c->used != 0;
 }
 
 /* ---- guest to host ------------------------------------------------------------ */
@@ -178,6 +179,8 @@ int conn_put(struct vsock *v, struct conn *c, const struct virtio_vsock_hdr *h)
 		taken = put_direct(v, c, h, &whole);
 	if (taken >= 0 && !whole && (!stream || h->len))
 		put_aside(v, c, h, h->len - taken);
+	if (c->unfinished && c->used + (c->fwd_cnt - c->fwd_told) >= c->alloc)
+		forwarded(c, 0); /* half a message frees nothing: who sees no room waits for this */
 	return 0;
 }
 

@@ -66,6 +66,7 @@ struct conn {
 	bool linked;   /* in the list of turns */
 	bool large;    /* has a large buffer */
 	bool inside;   /* seqpacket: the guest has got the beginning of a message */
+	bool asked;    /* for credit, when not all of its window was free */
 	uint16_t type; /* VIRTIO_VSOCK_TYPE_* */
 	uint32_t generation;
 	uint32_t guest_port, host_port;

@@ -91,6 +91,85 @@ START_TEST(test_seq_many_to_host)
 }
 END_TEST
 
+/* Sends small messages until the host's end takes no more. Bytes; *last: what was told of last. */
+static uint32_t fill_host(struct vsock_rig *r, uint32_t *last)
+{
+	static uint8_t data[1000];
+	uint32_t sent = 0;
+
+	while (!vsock_pending(r->d.dev)) {
+		vsock_rig_send(r, SEQPACKET, VIRTIO_VSOCK_OP_RW, VIRTIO_VSOCK_SEQ_EOM, data,
+			       sizeof(data));
+		sent += sizeof(data);
+		while (*drv_used_idx(&r->d, 0) != r->d.q[0].used_idx) {
+			vsock_rig_expect(r, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+			*last = r->h.fwd_cnt;
+		}
+	}
+	return sent;
+}
+
+static void read_all(struct vsock_rig *r, int fd, uint32_t *last)
+{
+	static uint8_t got[VSOCK_MESSAGE_MAX];
+
+	while (recv(fd, got, sizeof(got), MSG_DONTWAIT) > 0)
+		drv_pump(&r->d, 0);
+	while (*drv_used_idx(&r->d, 0) != r->d.q[0].used_idx) {
+		vsock_rig_expect(r, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+		*last = r->h.fwd_cnt;
+	}
+}
+
+/* A guest that asks for credit may wait for all of its window: it hears when that is free. */
+START_TEST(test_seq_credit_for_all)
+{
+	static uint8_t data[VSOCK_MESSAGE_MAX];
+	uint32_t sent, told = 0;
+	struct vsock_rig r;
+	int fd;
+
+	vsock_rig_init(&r, 8, 4096);
+	fd = vsock_rig_connect(&r, SEQPACKET);
+	sent = fill_host(&r, &told);
+	vsock_rig_send(&r, SEQPACKET, VIRTIO_VSOCK_OP_CREDIT_REQUEST, 0, NULL, 0);
+	vsock_rig_expect(&r, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+	ck_assert_uint_lt(r.h.fwd_cnt, sent);
+	read_all(&r, fd, &told);
+	ck_assert_uint_eq(told, sent);
+	/* It is told once. */
+	vsock_rig_send(&r, SEQPACKET, VIRTIO_VSOCK_OP_RW, VIRTIO_VSOCK_SEQ_EOM, data, 1000);
+	vsock_rig_expect_quiet(&r);
+	close(fd);
+	vsock_rig_finish(&r);
+}
+END_TEST
+
+/* One that sends what it sees room for, and no more of its message, hears of the rest. */
+START_TEST(test_seq_credit_in_parts)
+{
+	static uint8_t data[VSOCK_MESSAGE_MAX];
+	uint32_t sent, told = 0, room;
+	struct vsock_rig r;
+	int fd;
+
+	vsock_rig_init(&r, 8, 4096);
+	fd = vsock_rig_connect(&r, SEQPACKET);
+	sent = fill_host(&r, &told);
+	read_all(&r, fd, &told);
+	ck_assert_uint_lt(told, sent);
+	room = r.h.buf_alloc - (sent - told);
+	vsock_rig_send(&r, SEQPACKET, VIRTIO_VSOCK_OP_RW, 0, data, room);
+	vsock_rig_expect(&r, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+	ck_assert_uint_eq(r.h.fwd_cnt, sent);
+	vsock_rig_send(&r, SEQPACKET, VIRTIO_VSOCK_OP_RW, VIRTIO_VSOCK_SEQ_EOM, data + room,
+		       sizeof(data) - room);
+	ck_assert_int_eq(recv(fd, data, sizeof(data), MSG_DONTWAIT), sizeof(data));
+	close(fd);
+	vsock_rig_finish(&r);
+}
+END_TEST
+
 START_TEST(test_seq_to_guest)
 {
 	static const uint32_t size[] = {1, 0, 4051, 4052, 4053, 30000, VSOCK_MESSAGE_MAX, 7};
@@ -169,6 +248,8 @@ int main(void)
 	tcase_set_timeout(tc, 30);
 	tcase_add_test(tc, test_seq_to_host);
 	tcase_add_test(tc, test_seq_many_to_host);
+	tcase_add_test(tc, test_seq_credit_for_all);
+	tcase_add_test(tc, test_seq_credit_in_parts);
 	tcase_add_test(tc, test_seq_to_guest);
 	tcase_add_test(tc, test_seq_credit_to_guest);
 	suite_add_tcase(s, tc);

@@ -32,10 +32,13 @@ bool vsock_has_data(struct vsock *s)
 
 /* ---- sending ----------------------------------------------------------- */
 
-/* Waits until there is credit for `need` bytes. 0 or -errno. */
+/*
+ * Waits until there is credit for `need` bytes. 0 or -errno. Asks for news of it, and
+ * again if somebody else took some meanwhile.
+ */
 static long await_credit(struct vsock *s, uint32_t need, bool nonblock, uint64_t deadline)
 {
-	bool asked = false;
+	uint32_t seen = UINT32_MAX;
 
 	for (;;) {
 		long err;
@@ -49,9 +52,9 @@ static long await_credit(struct vsock *s, uint32_t need, bool nonblock, uint64_t
 		vsock_drain();
 		if (vsock_credit(s) >= need || s->state != VSOCK_CONNECTED)
 			continue;
-		if (!asked)
+		if (vsock_credit(s) < seen)
 			vsock_control(s, VIRTIO_VSOCK_OP_CREDIT_REQUEST, 0);
-		asked = true;
+		seen = vsock_credit(s);
 		err = vsock_wait(s, nonblock, deadline);
 		if (err < 0)
 			return err;

@@ -87,11 +87,18 @@ static bool out_ready(const struct vsock *s, uint64_t need)
 	return room < 0 || (uint64_t)room >= need || exo_ring_peer_stop(&s->shared);
 }
 
-/* The bell for space: not later than for anybody who asked before and has not got it yet. */
+/*
+ * The bell for space: not later than for anybody who asked before and has not got it
+ * yet. Who has it by now looks himself: his wish does not wake us again and again.
+ */
 static bool sleep_space(struct vsock *s, uint64_t need)
 {
-	if (s->space_need && s->space_need < need)
-		need = s->space_need;
+	if (s->space_need && s->space_need < need) {
+		if (out_ready(s, s->space_need))
+			thread_wake(s);
+		else
+			need = s->space_need;
+	}
 	s->space_need = need;
 	return exo_ring_sleep_space(&s->shared, need);
 }
