@@ -76,11 +76,14 @@ static bool socket_ended(const struct peer *p)
 static ssize_t socket_recv(const struct peer *p, struct iovec *iov, unsigned n, int flags)
 {
 	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = n};
+	bool reset = false;
 	ssize_t r;
 
-	do
+	do {
 		r = recvmsg(p->fd, &msg, MSG_DONTWAIT | flags);
-	while (r < 0 && errno == EINTR);
+		/* Closed with packets unread: the kernel says so once, before its last ones. */
+		reset = r < 0 && errno == ECONNRESET && p->packets && !reset;
+	} while (reset || (r < 0 && errno == EINTR));
 	if (r < 0)
 		return -errno;
 	return r > 0 && (msg.msg_flags & MSG_TRUNC) && !(flags & MSG_PEEK) ? -EMSGSIZE : r;

@@ -170,6 +170,25 @@ START_TEST(test_seq_credit_in_parts)
 }
 END_TEST
 
+/* What the host's end sent before it closed with something unread arrives. */
+START_TEST(test_seq_last_words)
+{
+	struct vsock_rig r;
+	int fd;
+
+	vsock_rig_init(&r, 8, 4096);
+	fd = vsock_rig_connect(&r, SEQPACKET);
+	vsock_rig_send(&r, SEQPACKET, VIRTIO_VSOCK_OP_RW, VIRTIO_VSOCK_SEQ_EOM, "unread", 6);
+	ck_assert_int_eq(send(fd, "last", 4, 0), 4);
+	close(fd);
+	vsock_rig_expect(&r, VIRTIO_VSOCK_OP_RW);
+	ck_assert_uint_eq(r.h.len, 4);
+	ck_assert_mem_eq(r.payload, "last", 4);
+	vsock_rig_expect(&r, VIRTIO_VSOCK_OP_SHUTDOWN);
+	vsock_rig_finish(&r);
+}
+END_TEST
+
 START_TEST(test_seq_to_guest)
 {
 	static const uint32_t size[] = {1, 0, 4051, 4052, 4053, 30000, VSOCK_MESSAGE_MAX, 7};
@@ -250,6 +269,7 @@ int main(void)
 	tcase_add_test(tc, test_seq_many_to_host);
 	tcase_add_test(tc, test_seq_credit_for_all);
 	tcase_add_test(tc, test_seq_credit_in_parts);
+	tcase_add_test(tc, test_seq_last_words);
 	tcase_add_test(tc, test_seq_to_guest);
 	tcase_add_test(tc, test_seq_credit_to_guest);
 	suite_add_tcase(s, tc);
