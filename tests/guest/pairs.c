@@ -146,6 +146,17 @@ static void read_all(int fd)
 		sleep_ms(1);
 }
 
+static void read_to_long(int fd)
+{
+	static char sink[60000];
+	ssize_t n;
+
+	do {
+		sleep_ms(1);
+		n = recv(fd, sink, sizeof(sink), 0);
+	} while (n > 0 && n <= 1000);
+}
+
 static void close_it(int fd)
 {
 	close(fd);
@@ -422,6 +433,12 @@ static void test_messages(void)
 	tap_ok(soon(p.a, POLLOUT) && send(p.a, large, 1000, 0) == 1000,
 	       "poll wakes for room for a message");
 	finish(&l);
+	fill(p.a, 1000);
+	events(p.a, POLLOUT, 20); /* for a short one */
+	later(&l, p.b, read_to_long);
+	tap_ok(send(p.a, large, sizeof(large), 0) == (ssize_t)sizeof(large),
+	       "a long message waits for its room, whatever was polled for before");
+	finish(&l);
 	close_pair(&p);
 }
 
@@ -431,7 +448,7 @@ int main(int argc, char **argv)
 		return 2;
 	port = (unsigned)strtoul(argv[1], NULL, 0);
 	signal(SIGPIPE, on_pipe);
-	tap_plan(25);
+	tap_plan(26);
 	test_reading();
 	test_writing();
 	test_half_closing();
