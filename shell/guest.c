@@ -297,6 +297,7 @@ unsigned guest_fill_config(const struct guest *g, struct exo_vmm_config *c, int 
 	unsigned nfds = 0;
 
 	memset(c, 0, sizeof(*c));
+	c->picture_fd = c->display_fd = EXO_VMM_NO_FD;
 	c->ram_bytes = g->ram_bytes;
 	c->cpus = g->cpus;
 	c->flags = g->flags;

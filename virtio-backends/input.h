@@ -4,7 +4,7 @@
  * loses whole reports, and gets the key releases that it would miss when it does
  * (H-24). Status events (LEDs) are taken and dropped.
  *
- * Limits: 256 events wait. No system call of its own.
+ * Limits: 512 events wait. No system call of its own.
  */
 #ifndef INPUT_H
 #define INPUT_H

@@ -21,7 +21,7 @@
 #define PAGE 4096u
 #define LOW_RAM_TOP 0xa0000ull /* where a PC's RAM stops before the legacy hole */
 #define ONE_MIB 0x100000ull
-#define MEMMAP_MAX 5
+#define MEMMAP_MAX 6
 
 /* Boot data are handed out from here, one after the other. */
 struct area {
@@ -287,6 +287,9 @@ static unsigned memmap_fill(struct pvh_memmap map[MEMMAP_MAX], const struct boot
 	if (bc->window_bytes)
 		map[n++] =
 			(struct pvh_memmap){EXO_WINDOW_GPA, bc->window_bytes, PVH_MEM_RESERVED, 0};
+	if (bc->picture_bytes)
+		map[n++] = (struct pvh_memmap){EXO_PICTURE_GPA, bc->picture_bytes, PVH_MEM_RESERVED,
+					       0};
 	if (ram_bytes > low)
 		map[n++] = (struct pvh_memmap){EXO_HIGH_RAM_BASE, ram_bytes - low, PVH_MEM_RAM, 0};
 	return n;

@@ -16,7 +16,8 @@ struct boot_config {
 	const struct gmem *mem;    /* RAM from 0, and from EXO_HIGH_RAM_BASE beyond 3 GiB */
 	const struct image *image; /* loaded, see load.h */
 	uint64_t ram_bytes;
-	uint64_t window_bytes; /* of the shared memory region at EXO_WINDOW_GPA; 0: none */
+	uint64_t window_bytes;  /* of the shared memory region at EXO_WINDOW_GPA; 0: none */
+	uint64_t picture_bytes; /* the same at EXO_PICTURE_GPA */
 	unsigned cpus;
 	const struct exo_boot_device *device; /* in slot order; copied */
 	unsigned ndevices;

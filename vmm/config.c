@@ -10,7 +10,12 @@
 
 #define FLAGS \
 	(EXO_VMM_HUGEPAGES | EXO_VMM_PREFAULT | EXO_VMM_VSOCK | EXO_VMM_RNG | EXO_VMM_OUTLIVE | \
-	 EXO_VMM_TIMINGS | EXO_VMM_CHANNELS_OK)
+	 EXO_VMM_TIMINGS | EXO_VMM_CHANNELS_OK | EXO_VMM_SCREEN)
+#define INPUTS \
+	(EXO_DPY_HAS_KEYBOARD | EXO_DPY_HAS_TABLET | EXO_DPY_HAS_MOUSE | EXO_DPY_HAS_TOUCH | \
+	 EXO_DPY_HAS_PLAYBACK | EXO_DPY_HAS_CAPTURE)
+#define SOUND (EXO_DPY_HAS_PLAYBACK | EXO_DPY_HAS_CAPTURE)
+#define PICTURE_ALIGN (2u << 20)
 #define WINDOW_ALIGN (2u << 20)
 #define BOOT_FLAGS (EXO_BOOT_TTY_IN | EXO_BOOT_TTY_OUT | EXO_BOOT_TTY_ERR | EXO_BOOT_STDIN_NULL)
 
@@ -69,6 +74,40 @@ static const char *check_channels(const struct exo_vmm_config *w)
 	return NULL;
 }
 
+/* The same of the display. */
+static const char *check_screen(const struct exo_vmm_config *w)
+{
+	bool on = w->flags & EXO_VMM_SCREEN;
+
+	if (w->reserved || on != (w->picture_fd != EXO_VMM_NO_FD))
+		return "configuration: display";
+	if (!on)
+		return w->display_fd != EXO_VMM_NO_FD || w->picture_bytes || w->scanouts ||
+				       w->inputs || w->width || w->height || w->scale
+			       ? "configuration: display"
+			       : NULL;
+	if (w->picture_bytes < EXO_DPY_PICTURE_BYTES_MIN ||
+	    w->picture_bytes > EXO_DPY_PICTURE_BYTES_MAX ||
+	    (w->picture_bytes % PICTURE_ALIGN && w->picture_bytes != EXO_DPY_PICTURE_BYTES_MIN))
+		return "configuration: picture memory's size";
+	if (!w->scanouts || w->scanouts > EXO_DPY_SCANOUTS_MAX || w->inputs & ~INPUTS ||
+	    !w->width || w->width > EXO_DPY_SIZE_MAX || !w->height ||
+	    w->height > EXO_DPY_SIZE_MAX || w->scale < EXO_DPY_SCALE_MIN ||
+	    w->scale > EXO_DPY_SCALE_MAX)
+		return "configuration: display";
+	return NULL;
+}
+
+/* Console, disks, then what the flags say: see devices_init. */
+static const char *count_devices(const struct exo_vmm_config *w)
+{
+	unsigned n = 1 + w->ndisks + !!(w->flags & EXO_VMM_RNG) + !!(w->flags & EXO_VMM_VSOCK);
+
+	if (w->flags & EXO_VMM_SCREEN)
+		n += 1 + (unsigned)__builtin_popcount(w->inputs & ~SOUND) + !!(w->inputs & SOUND);
+	return n > EXO_MMIO_SLOTS ? "more than 16 devices: give it fewer disks or inputs" : NULL;
+}
+
 static const char *check(const struct exo_vmm_config *w, size_t len, unsigned nfds)
 {
 	const char *why;
@@ -90,7 +129,9 @@ static const char *check(const struct exo_vmm_config *w, size_t len, unsigned nf
 	if (!terminated(w->name, sizeof(w->name)) || !terminated(w->cmdline, sizeof(w->cmdline)))
 		return "configuration: text without end";
 	why = check_channels(w);
-	return why ? why : check_disks(w);
+	why = why ? why : check_disks(w);
+	why = why ? why : check_screen(w);
+	return why ? why : count_devices(w);
 }
 
 static const char *take_fds(struct config *c, const int *fds, unsigned nfds)
@@ -107,6 +148,8 @@ static const char *take_fds(struct config *c, const int *fds, unsigned nfds)
 	c->listen_fd = spend(&purse, w->listen_fd, true);
 	c->guest_bell_fd = spend(&purse, w->guest_bell_fd, true);
 	c->vmm_bell_fd = spend(&purse, w->vmm_bell_fd, true);
+	c->picture_fd = spend(&purse, w->picture_fd, true);
+	c->display_fd = spend(&purse, w->display_fd, true);
 	for (unsigned i = 0; i < EXO_VMM_DISKS_MAX; i++)
 		c->disk_fd[i] = i < w->ndisks ? spend(&purse, w->disk[i].fd, false) : -1;
 	if (purse.bad || purse.spent != (1u << nfds) - 1)

@@ -15,6 +15,7 @@ struct config {
 	int stdin_fd, stdout_fd, stderr_fd; /* -1: none */
 	int listen_fd;                      /* -1: none */
 	int guest_bell_fd, vmm_bell_fd;     /* with EXO_VMM_CHANNELS_OK, else -1 */
+	int picture_fd, display_fd;         /* with EXO_VMM_SCREEN, else -1 */
 	int disk_fd[EXO_VMM_DISKS_MAX];
 };
 

@@ -77,6 +77,7 @@ static const struct {
 	[EXO_VMM_MEM_MAP] = {sizeof(struct exo_vmm_mem), 1, 1},
 	[EXO_VMM_MEM_UNMAP] = {sizeof(struct exo_vmm_mem), 0, 0},
 	[EXO_VMM_PAUSE] = {sizeof(struct exo_vmm_signal), 0, 0},
+	[EXO_VMM_DISPLAY] = {sizeof(struct exo_vmm_header), 1, 1},
 };
 
 #define FDS_MAX 2
@@ -194,6 +195,14 @@ static bool obey_mem(struct vm *vm, const struct exo_vmm_mem *m, int fd)
 	return true;
 }
 
+static bool obey_display(struct vm *vm, int fd)
+{
+	if (!vm->display.desk)
+		return false;
+	display_set_socket(&vm->display, &vm->loop, fd);
+	return true;
+}
+
 static bool obey(struct vm *vm, const union message *m, const int *fds)
 {
 	switch (m->h.type) {
@@ -219,6 +228,8 @@ static bool obey(struct vm *vm, const union message *m, const int *fds)
 	case EXO_VMM_MEM_MAP:
 	case EXO_VMM_MEM_UNMAP:
 		return obey_mem(vm, &m->mem, m->h.nfds ? fds[0] : -1);
+	case EXO_VMM_DISPLAY:
+		return obey_display(vm, fds[0]);
 	}
 	return false;
 }

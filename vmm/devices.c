@@ -4,6 +4,7 @@
 #include "block.h"
 #include "console.h"
 #include "control.h"
+#include "input.h"
 #include "rng.h"
 #include "vm.h"
 #include "vsock.h"
@@ -291,6 +292,26 @@ static int add_vsock(struct devices *d, struct config *c)
 	return 0;
 }
 
+/* The gpu, then the inputs in the order of enum exo_dpy_device, then sound. */
+static int add_screen(struct devices *d, struct config *c, const char **what)
+{
+	uint32_t inputs = c->wire.inputs;
+	struct desk *desk = d->vm->display.desk;
+	struct vdev *dev;
+	int err = 0;
+
+	*what = "input";
+	for (unsigned kind = 0; !err && kind < EXO_DPY_DEVICES; kind++) {
+		if (!(inputs & EXO_DPY_HAS_KEYBOARD << kind))
+			continue;
+		dev = input_create(&d->vm->mem, &d->host, desk, kind, c->wire.scanouts);
+		if (!dev)
+			return -errno;
+		put(d, dev);
+	}
+	return err;
+}
+
 int devices_init(struct devices *d, struct vm *vm, const char **what)
 {
 	struct config *c = &vm->config;
@@ -319,6 +340,10 @@ int devices_init(struct devices *d, struct vm *vm, const char **what)
 		*what = "vsock";
 		err = add_vsock(d, c);
 	}
+	if (!err && vm->display.desk)
+		err = add_screen(d, c, what);
+	if (!err && c->display_fd >= 0)
+		display_set_socket(&vm->display, &vm->loop, c->display_fd);
 	return err;
 }
 

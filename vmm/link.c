@@ -190,6 +190,7 @@ static void send_hello(struct vm *vm)
 		.started_ns = vm->stage_ns[EXO_STAGE_RUN],
 		.pid = (uint32_t)vm->pid,
 		.ready = vm->link.ready,
+		.scanouts = c->wire.scanouts,
 	};
 
 	m.h.nfds = c->guest_bell_fd >= 0 ? 2 : 0;

@@ -84,16 +84,20 @@ static void get_config(void)
 
 static int set_ram(void)
 {
+	unsigned slot = 0;
 	int err = 0;
 
-	for (unsigned i = 0; !err && i < vm.mem.nregions; i++) {
-		const struct gmem_region *r = &vm.mem.region[i];
+	for (; !err && slot < vm.mem.nregions; slot++) {
+		const struct gmem_region *r = &vm.mem.region[slot];
 
-		err = kvm_set_ram(&vm.kvm, i, r->base, r->host, r->size);
+		err = kvm_set_ram(&vm.kvm, slot, r->base, r->host, r->size);
 	}
 	if (!err && vm.channels.vm)
-		err = kvm_set_ram(&vm.kvm, vm.mem.nregions, EXO_WINDOW_GPA, vm.channels.window.host,
+		err = kvm_set_ram(&vm.kvm, slot++, EXO_WINDOW_GPA, vm.channels.window.host,
 				  vm.channels.window.bytes);
+	if (!err && vm.display.desk)
+		err = kvm_set_ram(&vm.kvm, slot++, EXO_PICTURE_GPA, vm.display.picture,
+				  vm.config.wire.picture_bytes);
 	return err;
 }
 
@@ -107,6 +111,8 @@ static void make_memory(void)
 	    ram_init(&vm.ram, &vm.mem, w->ram_bytes, w->flags & EXO_VMM_HUGEPAGES,
 		     w->flags & EXO_VMM_PREFAULT, why, sizeof(why)))
 		vm_end(&vm, EXO_END_CONFIG, 0, "%s", why);
+	if (w->flags & EXO_VMM_SCREEN && display_init(&vm.display, &vm.config, why, sizeof(why)))
+		vm_end(&vm, EXO_END_CONFIG, 0, "%s", why);
 	if (w->flags & EXO_VMM_CHANNELS_OK)
 		must(channels_init(&vm.channels, &vm, w->window_bytes), "shared memory region");
 }
@@ -119,6 +125,7 @@ static void load_program(void)
 		.image = &vm.image,
 		.ram_bytes = w->ram_bytes,
 		.window_bytes = w->window_bytes,
+		.picture_bytes = w->picture_bytes,
 		.cpus = vm.cpus,
 		.device = vm.devices.boot,
 		.ndevices = vm.devices.n,
@@ -174,6 +181,9 @@ static void make_devices(void)
 	choose_polling();
 	must(fcntl(vm.sock_fd, F_SETFL, O_NONBLOCK) ? -errno : 0, "control socket");
 	must(loop_add(&vm.loop, vm.sock_fd, EPOLLIN, control_receive, &vm), "control socket");
+	if (vm.config.display_fd >= 0)
+		must(fcntl(vm.config.display_fd, F_SETFL, O_NONBLOCK) ? -errno : 0,
+		     "the desktop's socket");
 	if (vm.config.listen_fd >= 0)
 		must(fcntl(vm.config.listen_fd, F_SETFL, O_NONBLOCK) ? -errno : 0,
 		     "socket to listen on");

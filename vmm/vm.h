@@ -15,6 +15,7 @@
 #include "channels.h"
 #include "config.h"
 #include "devices.h"
+#include "display.h"
 #include "gate.h"
 #include "ioapic.h"
 #include "kvm.h"
@@ -43,6 +44,7 @@ struct vm {
 	struct platform platform;
 	struct devices devices;
 	struct channels channels;
+	struct display display;
 	struct loop loop;
 	unsigned cpus; /* 0 until the configuration is there */
 	struct vcpu vcpu[EXO_VMM_CPUS_MAX];

@@ -41,8 +41,9 @@ enum exo_vmm_type {
 	EXO_VMM_CHANNELS_REQUEST, /* header only: answered by EXO_VMM_CHANNELS packets */
 	EXO_VMM_MEM_MAP,          /* struct exo_vmm_mem + 1 fd */
 	EXO_VMM_MEM_UNMAP,        /* struct exo_vmm_mem */
-	EXO_VMM_PAUSE,   /* struct exo_vmm_signal: signo 1: stop all vCPUs, 0: let them run */
-	EXO_VMM_DISPLAY, /* header only + 1 fd: the socket with a desktop (exo/display.h) */
+	EXO_VMM_PAUSE, /* struct exo_vmm_signal: signo 1: stop all vCPUs, 0: let them run */
+	/* header only + 1 fd, non-blocking: the socket with a desktop (exo/display.h) */
+	EXO_VMM_DISPLAY,
 
 	/* VMM → shell */
 	EXO_VMM_STARTED = 64,  /* header only: sandboxed, the guest is about to run */
@@ -111,13 +112,16 @@ struct exo_vmm_config {
 	uint64_t
 		window_bytes; /* with CHANNELS_OK: of the shared memory region, multiple of 2 MiB */
 	uint64_t guest;       /* number of the guest in the session, for HELLO */
-	/* With SCREEN: a memfd of picture_bytes, its size sealed; the socket with a desktop, if
-	 * any. */
+	/*
+	 * With SCREEN: a memfd of picture_bytes, its size sealed; the socket with a desktop, if
+	 * any, non-blocking. Without: EXO_VMM_NO_FD, and the rest 0.
+	 */
 	uint64_t picture_bytes; /* EXO_DPY_PICTURE_BYTES_MIN … MAX, a multiple of 2 MiB or MIN */
 	uint32_t picture_fd, display_fd; /* display_fd: or EXO_VMM_NO_FD */
 	uint32_t scanouts;               /* 1 … EXO_DPY_SCANOUTS_MAX */
 	uint32_t inputs;                 /* EXO_DPY_HAS_*: the devices besides the gpu */
-	uint32_t width, height, scale;   /* of scanout 0 until a desktop says otherwise */
+	/* Of scanout 0 until a desktop says otherwise. */
+	uint32_t width, height, scale;
 	uint32_t reserved;
 	struct exo_vmm_disk disk[EXO_VMM_DISKS_MAX];
 	char name[64];                 /* of the guest, for messages; terminated */

@@ -465,7 +465,7 @@ def liars(s):
     lie("a-message-of-the-session-s", lambda v: v.send(VSOCK_OPEN, bytes(64)))
     lie("fds-that-it-should-not-send", lambda v: v.send(READY, fds=[0]))
     lie("started-twice", lambda v: v.send(STARTED))
-    lie("HELLO-from-a-child", lambda v: v.send(HELLO, struct.pack("<Q64sQII", 1, b"x", 0, v.pid, 1)))
+    lie("HELLO-from-a-child", lambda v: v.send(HELLO, struct.pack("<Q64sQIIII", 1, b"x", 0, v.pid, 1, 0, 0)))
     lie("a-connection-number-0", lambda v: v.state(0, CLOSED))
     lie("an-unknown-state", lambda v: v.state(5, 9))
     lie("a-reason-that-is-none", lambda v: v.state(5, CLOSED, reason=999))

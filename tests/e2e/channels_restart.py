@@ -26,8 +26,9 @@ def hello(v, number=None, name=None, pid=None, fds=None):
     v.sock, _ = listener.accept()
     listener.close()
     bells = [v.fd("guest_bell"), v.fd("vmm_bell")] if fds is None else fds
-    v.send(HELLO, struct.pack("<Q64sQII", number or v.config["guest"], (name or v.name).encode(),
-                              time.monotonic_ns(), pid or v.pid, 1), fds=bells)
+    v.send(HELLO, struct.pack("<Q64sQIIII", number or v.config["guest"], (name or v.name).encode(),
+                              time.monotonic_ns(), pid or v.pid, 1, v.config["scanouts"], 0),
+           fds=bells)
 
 
 def channels(v, *infos):

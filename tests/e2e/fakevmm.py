@@ -64,8 +64,9 @@ class Vmm:
         self.config = packet
         names = ["ram", "cpus", "flags", "program", "initrd", "args", "args_bytes", "argc", "envc",
                  "stdin", "stdout", "stderr", "boot_flags", "rows", "cols", "ndisks", "listen",
-                 "guest_bell", "vmm_bell", "window", "guest"]
-        self.c = dict(zip(names, struct.unpack_from("<Q18I2Q", packet, 16)))
+                 "guest_bell", "vmm_bell", "window", "guest", "picture_bytes", "picture", "display",
+                 "scanouts", "inputs", "width", "height", "scale"]
+        self.c = dict(zip(names, struct.unpack_from("<Q18I3Q7I", packet, 16)))
         self.fds = fds
 
         def fd(name):

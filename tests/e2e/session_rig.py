@@ -220,9 +220,10 @@ class Puppet:
         config = config[4:]
         self.sock = socket.socket(fileno=fds[0])
         self.fds = fds[1:]
-        fields = struct.unpack_from("<Q18IQQ", config, 16)
+        fields = struct.unpack_from("<Q18I3Q7I", config, 16)
         names = ("ram cpus flags program initrd args args_bytes argc envc stdin stdout stderr "
-                 "boot_flags rows cols ndisks listen guest_bell vmm_bell window guest").split()
+                 "boot_flags rows cols ndisks listen guest_bell vmm_bell window guest "
+                 "picture_bytes picture display scanouts inputs width height scale").split()
         self.config = dict(zip(names, fields))
         text = os.pread(self.fd("args"), self.config["args_bytes"], 0).split(b"\0")[:-1]
         self.env = dict(e.decode().split("=", 1) for e in text[self.config["argc"]:])

@@ -174,7 +174,7 @@ def adopted():
             time.sleep(0.1)
             hellos = [g.adopt() for g in (p.client, p.server)]
             for g, (hello, fds, channels) in zip((p.client, p.server), hellos):
-                number, name, started, pid, ready = struct.unpack("<Q64sQII", hello[1][16:])
+                number, name, started, pid, ready = struct.unpack("<Q64sQII8x", hello[1][16:])
                 ok = ok and hello[0] == HELLO and number == g.number and name[:5] == b"test\0" and \
                     pid == g.pid and ready == (g is p.server) and \
                     fds == ["anon_inode:[eventfd]"] * 2

@@ -11,14 +11,15 @@ import time
 
 MAGIC = 0x314D4D56
 (CONFIG, SIGNAL, KILL, WINCH, VSOCK_OPEN, VSOCK_REPLY, STATS_REQUEST, CHANNEL, CHANNEL_CLOSE,
- CHANNELS_REQUEST, MEM_MAP, MEM_UNMAP, PAUSE) = range(1, 14)
+ CHANNELS_REQUEST, MEM_MAP, MEM_UNMAP, PAUSE, DISPLAY) = range(1, 15)
 (STARTED, ENDED, TERMIOS, READY, VSOCK_REQUEST, STATS, CHANNEL_STATE, CHANNELS, MEM_MAPPED,
  HELLO) = range(64, 74)
 NO_FD = 0xFFFFFFFF
-HUGEPAGES, PREFAULT, VSOCK, RNG, OUTLIVE, TIMINGS, CHANNELS_OK = 1, 2, 4, 8, 16, 32, 64
+HUGEPAGES, PREFAULT, VSOCK, RNG, OUTLIVE, TIMINGS, CHANNELS_OK, SCREEN = (1 << n for n in range(8))
 STREAM, SEQPACKET = 1, 2
 ACCEPTED, REFUSED, CLOSED = 1, 2, 3
 WINDOW_GPA = 0xC0000000
+PICTURE_GPA = 0xE0000000
 (R_NONE, R_CLOSED, R_ENDED, R_DIED, R_REVOKED, R_EXPIRED, R_PROTOCOL, R_NO_SLOT, R_STALE, R_ABSENT,
  R_NOT_READY, R_BUDGET, R_REFUSED, R_SESSION, R_TYPE) = range(15)
 REASONS = ("? EXIT POWEROFF RESET SIGNAL FAULT KILLED TRIPLE_FAULT INTERNAL HOLE ENTRY HALTED "
@@ -89,7 +90,7 @@ class Vmm:
 
     def __init__(self, exe, program, ram=64 * MIB, cpus=1, flags=RNG, args=(b"prog",), stdin=None,
                  stdout=None, stderr=None, disks=(), wrap=(), configure=True, user=None, listen=None, bells=(None, None),
-                 window=0, guest=0):
+                 window=0, guest=0, screen=None):
         self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         kvm = os.open("/dev/kvm", os.O_RDWR)
         low = theirs.fileno()
@@ -113,10 +114,12 @@ class Vmm:
         self.pid = self.process.pid
         if configure:
             self.configure(program, ram, cpus, flags, args, (stdin, stdout, stderr), disks, listen,
-                           bells, window, guest)
+                           bells, window, guest, screen)
 
     def configure(self, program, ram, cpus, flags, args, streams, disks, listen=None,
-                  bells=(None, None), window=0, guest=0):
+                  bells=(None, None), window=0, guest=0, screen=None):
+        """screen: (picture fd, its bytes, desktop's socket or None, scanouts, inputs, width, height,
+        scale); its flag is set here."""
         strings = b"".join(a + b"\0" for a in args)
         own = [memfd(program), memfd(strings)]
         fds = list(own)
@@ -130,9 +133,12 @@ class Vmm:
         indices = [add(s) for s in streams]
         table = b"".join(struct.pack("<IIQ16s", add(fd), ro, size, name)
                          for fd, ro, size, name in disks).ljust(32 * 8, b"\0")
-        body = struct.pack("<Q18I2Q", ram, cpus, flags, 0, NO_FD, 1, len(strings),
+        picture, picture_bytes, desktop, *rest = screen or (None, 0, None, 0, 0, 0, 0, 0)
+        flags |= SCREEN if screen else 0
+        body = struct.pack("<Q18I3Q8I", ram, cpus, flags, 0, NO_FD, 1, len(strings),
                            len(args), 0, *indices, 0, 0, 0, len(disks), add(listen),
-                           add(bells[0]), add(bells[1]), window, guest)
+                           add(bells[0]), add(bells[1]), window, guest, picture_bytes,
+                           add(picture), add(desktop), *rest, 0)
         body += table + b"test".ljust(64, b"\0") + bytes(4096)
         try:
             socket.send_fds(self.sock, [header(CONFIG, 16 + len(body), len(fds)) + body], fds)

@@ -55,8 +55,25 @@ static void setup(void)
 	msg.guest_bell_fd = 7;
 	msg.vmm_bell_fd = 8;
 	msg.window_bytes = 32 << 20;
+	msg.picture_fd = msg.display_fd = EXO_VMM_NO_FD;
 	strcpy(msg.name, "name");
 	nfds = FDS;
+}
+
+/* With a display: two more fds. */
+static void setup_screen(void)
+{
+	setup();
+	msg.flags |= EXO_VMM_SCREEN;
+	msg.picture_fd = FDS;
+	msg.display_fd = FDS + 1;
+	msg.picture_bytes = 8 << 20;
+	msg.scanouts = 2;
+	msg.inputs = EXO_DPY_HAS_KEYBOARD | EXO_DPY_HAS_PLAYBACK;
+	msg.width = 640;
+	msg.height = 480;
+	msg.scale = EXO_DPY_SCALE_ONE;
+	nfds = msg.h.nfds = FDS + 2;
 }
 
 static int decode(size_t len)
@@ -96,6 +113,21 @@ START_TEST(plain)
 	ck_assert_int_eq(config.listen_fd, -1);
 	ck_assert_int_eq(config.guest_bell_fd, -1);
 	ck_assert_int_eq(config.vmm_bell_fd, -1);
+}
+END_TEST
+
+START_TEST(screen)
+{
+	setup_screen();
+	ck_assert_int_eq(decode(sizeof(msg)), 0);
+	ck_assert_int_eq(config.picture_fd, fds[FDS]);
+	ck_assert_int_eq(config.display_fd, fds[FDS + 1]);
+	setup_screen();
+	msg.display_fd = EXO_VMM_NO_FD;
+	nfds = msg.h.nfds = FDS + 1;
+	msg.picture_bytes = EXO_DPY_PICTURE_BYTES_MIN;
+	ck_assert_int_eq(decode(sizeof(msg)), 0);
+	ck_assert_int_eq(config.display_fd, -1);
 }
 END_TEST
 
@@ -144,7 +176,7 @@ START_TEST(fields)
 		F(cpus, EXO_VMM_CPUS_MAX + 1),
 		F(cpus, 0xffffffff),
 		F(flags, 1u << 31),
-		F(flags, 128),
+		F(flags, 256),
 		F(flags, 0), /* and yet there is a socket to listen on */
 		F(flags, EXO_VMM_OUTLIVE),
 		F(flags, EXO_VMM_OUTLIVE | EXO_VMM_VSOCK),
@@ -192,6 +224,85 @@ START_TEST(fields)
 	ck_assert_uint_eq(sizeof(bad) / sizeof(bad[0]), FIELDS);
 	memcpy((char *)&msg + bad[_i].off, &bad[_i].value, 4);
 	refused(sizeof(msg));
+}
+END_TEST
+
+#define SCREEN_FIELDS 22
+
+START_TEST(screen_fields)
+{
+	static const struct {
+		size_t off;
+		uint32_t value;
+	} bad[] = {
+#define F(field, value) {offsetof(struct exo_vmm_config, field), value}
+		F(flags, EXO_VMM_VSOCK | EXO_VMM_OUTLIVE | EXO_VMM_CHANNELS_OK),
+		F(picture_fd, EXO_VMM_NO_FD),
+		F(picture_fd, 0),
+		F(picture_fd, FDS + 2),
+		F(display_fd, FDS),
+		F(display_fd, EXO_VMM_NO_FD), /* one is left over */
+		F(picture_bytes, 0),
+		F(picture_bytes, 1 << 19),
+		F(picture_bytes, 3 << 20), /* not the least, and not a multiple of 2 MiB */
+		F(picture_bytes, 258 << 20),
+		F(scanouts, 0),
+		F(scanouts, EXO_DPY_SCANOUTS_MAX + 1),
+		F(inputs, 64),
+		F(inputs, 0xffffffff),
+		F(width, 0),
+		F(width, EXO_DPY_SIZE_MAX + 1),
+		F(height, 0),
+		F(height, 0xffffffff),
+		F(scale, 0),
+		F(scale, EXO_DPY_SCALE_MIN - 1),
+		F(scale, EXO_DPY_SCALE_MAX + 1),
+		F(reserved, 1),
+#undef F
+	};
+
+	ck_assert_uint_eq(sizeof(bad) / sizeof(bad[0]), SCREEN_FIELDS);
+	setup_screen();
+	memcpy((char *)&msg + bad[_i].off, &bad[_i].value, 4);
+	refused(sizeof(msg));
+}
+END_TEST
+
+/* Nothing of a display in a guest that has none. */
+START_TEST(no_screen)
+{
+	uint32_t *const field[] = {&msg.scanouts, &msg.inputs, &msg.width,
+				   &msg.height,   &msg.scale,  &msg.reserved};
+
+	for (unsigned i = 0; i < sizeof(field) / sizeof(field[0]); i++) {
+		setup();
+		*field[i] = 1;
+		refused(sizeof(msg));
+	}
+	setup();
+	msg.picture_bytes = 8 << 20;
+	refused(sizeof(msg));
+	setup();
+	msg.display_fd = 0;
+	refused(sizeof(msg));
+}
+END_TEST
+
+/* Slots of virtio-mmio are 16: console, rng, vsock, gpu, four inputs, sound leave seven disks. */
+START_TEST(too_many_devices)
+{
+	setup_screen();
+	msg.flags |= EXO_VMM_RNG;
+	msg.inputs = 63;
+	msg.ndisks = 7;
+	for (unsigned i = 0; i < 8; i++)
+		msg.disk[i] = (struct exo_vmm_disk){i < 2 ? 4 + i : FDS + i, 0, 512, "disk"};
+	nfds = msg.h.nfds = FDS + 7;
+	ck_assert_int_eq(decode(sizeof(msg)), 0);
+	msg.ndisks = 8;
+	nfds = msg.h.nfds = FDS + 8;
+	refused(sizeof(msg));
+	ck_assert_ptr_nonnull(strstr(why, "16 devices"));
 }
 END_TEST
 
@@ -252,6 +363,10 @@ int main(void)
 	tcase_add_test(tc, plain);
 	tcase_add_loop_test(tc, lengths, 0, 6);
 	tcase_add_loop_test(tc, fields, 0, FIELDS);
+	tcase_add_test(tc, screen);
+	tcase_add_loop_test(tc, screen_fields, 0, SCREEN_FIELDS);
+	tcase_add_test(tc, no_screen);
+	tcase_add_test(tc, too_many_devices);
 	tcase_add_test(tc, large_fields);
 	tcase_add_test(tc, text_without_end);
 	tcase_add_test(tc, flipped_bits);
