@@ -174,6 +174,49 @@ void screen_touch(struct screen *s, unsigned scanout, unsigned slot, unsigned ph
 void screen_configure(struct screen *s, unsigned scanout, int width, int height, bool visible);
 /* The picture that scanout shows now: *c points into picture memory. False: none yet. */
 bool screen_picture(struct screen *s, unsigned scanout, struct canvas *c, uint32_t *format);
+/* The last flush that it was told to be presented. False: it shows no picture. */
+bool screen_shown(const struct screen *s, unsigned scanout, uint32_t *sequence);
+/* The pointer's picture over it, 64 x 64; NULL: it never said one. */
+const uint32_t *screen_cursor(const struct screen *s, unsigned scanout, bool *visible, int *hot_x,
+			      int *hot_y);
+uint32_t screen_inputs(const struct screen *s); /* EXO_DPY_HAS_* */
+/* The person closes one of several windows: the guest's display is unplugged. */
+void screen_unplug(struct screen *s, unsigned scanout);
+void screen_scale_changed(struct screen *s);
+/* Recorded sound for its guest: whole frames, at most EXO_DPY_PCM_MAX bytes; else it is lost. */
+void screen_captured(struct screen *s, const void *data, uint32_t bytes);
+/* A frame was shown: who waits for it is answered. */
+void screens_presented(struct desktop *d, uint64_t now_ns);
+uint64_t screens_tick(struct desktop *d, uint64_t now_ns);
+/* Draws these rectangles, which do not overlap, of the screen. */
+void compose(struct desktop *d, const struct canvas *c, const struct hid_rect *rects, unsigned n);
+/* Tells hid when the words on the strip have changed; when they will by themselves, 0: not. */
+uint64_t compose_strip_tick(struct desktop *d, uint64_t now_ns);
+void compose_close(struct desktop *d);
+
+/* ---- sound (audio.c) ----------------------------------------------------------------------- */
+
+struct audio_stream;
+/* So many bytes of what was written were played. Never from within audio_write. */
+typedef void audio_played_fn(void *opaque, uint32_t bytes);
+
+/* NULL: no memory. */
+struct audio_stream *audio_play(struct desktop *d, uint32_t rate, uint32_t channels,
+				audio_played_fn *played, void *opaque);
+/* Whole frames of 16 bits. False: lost (also if st is NULL). */
+bool audio_write(struct audio_stream *st, const void *data, uint32_t bytes);
+/* NULL-safe. What was not played is dropped; played is not called any more. */
+void audio_stop(struct audio_stream *st);
+/* The guest listens to its microphone (rate 0: no more): it hears silence until it is allowed. */
+void audio_capture_wanted(struct dguest *g, uint32_t rate, uint32_t channels);
+/* The person lets this guest hear the microphone, or no longer. */
+void audio_capture(struct desktop *d, struct dguest *g, bool on);
+bool audio_captures(const struct dguest *g); /* allowed now */
+void audio_capture_stop(struct dguest *g);   /* its display is gone */
+/* wav: what is played also goes to this file; or NULL. device: false: nobody hears it. */
+int audio_open(struct desktop *d, const char *wav, bool device);
+void audio_close(struct desktop *d);
+uint64_t audio_tick(struct desktop *d, uint64_t now_ns);
 
 /* ---- the shell's own windows (panel.c) --------------------------------------------------------
  */
@@ -301,10 +344,12 @@ struct desktop {
 	struct panel_repeat repeat;
 	struct link *link;
 	/* Of their files. */
-	void *core, *table, *services, *clip, *files, *remote, *notices, *audio, *shot;
+	void *core, *compose, *table, *services, *clip, *files, *remote, *notices, *audio, *shot;
 	char directory[96]; /* the session's */
 	unsigned watching;
 	uint64_t frames, wakeups; /* counters, for tests */
+	uint64_t presented_ns;    /* when the last frame was shown */
+	unsigned cursors;         /* counts pictures of pointers that came */
 	uint64_t animation_epoch_ns;
 	bool ending;
 	int exit_code;
@@ -318,6 +363,10 @@ void desktop_key(struct desktop *d, uint16_t code, bool down);
 void desktop_pointer(struct desktop *d, int x, int y);
 void desktop_button(struct desktop *d, uint16_t code, bool down);
 void desktop_wheel(struct desktop *d, int dx, int dy);
+/* phase: as hid_touch. */
+void desktop_touch(struct desktop *d, unsigned slot, unsigned phase, int x, int y);
+/* The host's window has the keyboard, or no longer. */
+void desktop_host_focus(struct desktop *d, bool there);
 void desktop_action(struct desktop *d, enum hid_action action);
 /* The chords as they are set. */
 void desktop_chords(const struct desktop *d, struct hid_chord chord[HID_ACTIONS]);
