@@ -14,7 +14,10 @@ extern "C" {
 
 #define EXO_RGB(r, g, b) (0xff000000u | (uint32_t)(r) << 16 | (uint32_t)(g) << 8 | (uint32_t)(b))
 
-/* A rectangle of s as a surface of its own: what is drawn there is clipped to it. */
+/*
+ * A rectangle of s as a surface of its own: what is drawn there is clipped to it. What of it is
+ * outside of s is cut off: where x or y is negative its corner is that of s.
+ */
 struct exo_surface exo_surface_part(const struct exo_surface *s, int x, int y, int width,
 				    int height);
 
@@ -25,15 +28,15 @@ void exo_rect(const struct exo_surface *s, int x, int y, int width, int height, 
 	      uint32_t colour);
 void exo_round_rect(const struct exo_surface *s, int x, int y, int width, int height, int radius,
 		    uint32_t colour);
-/* Antialiased; in 16ths of a pixel. */
+/* Antialiased; all in 16ths of a pixel, from the corner: 8 is the middle of the first one. */
 void exo_line(const struct exo_surface *s, int x0, int y0, int x1, int y1, int thickness,
 	      uint32_t colour);
 void exo_circle(const struct exo_surface *s, int x, int y, int radius, uint32_t colour);
-/* Copies; cut off at both surfaces' edges. */
+/* Copies; cut off at both surfaces' edges; they may overlap. */
 void exo_copy(const struct exo_surface *to, int x, int y, const struct exo_surface *from);
 /* Blends premultiplied pixels over what is there. */
 void exo_blend(const struct exo_surface *to, int x, int y, const struct exo_surface *from);
-/* Scales to width x height, smoothly. */
+/* Scales to width x height, smoothly, in place of what is there. Nothing if there is no memory. */
 void exo_scale(const struct exo_surface *to, int x, int y, int width, int height,
 	       const struct exo_surface *from);
 
@@ -43,8 +46,24 @@ enum exo_face { EXO_SANS, EXO_BOLD, EXO_MONO };
 
 struct exo_font; /* glyphs are made when they are first drawn, and kept */
 
-/* size: pixels from one line to the next is about 1.2 times that. NULL: no memory. */
-struct exo_font *exo_font_open(enum exo_face face, unsigned size);
+/* A TrueType file that lies in memory and stays there. */
+struct exo_font *exo_font_make(const unsigned char *file, unsigned size);
+
+/* The faces, each taken into the program only if it is named. */
+extern const unsigned char font_sans[], font_bold[], font_mono[];
+
+/*
+ * size: pixels, 1 … 1000; from one line to the next is about 1.2 times that. NULL: no memory.
+ * Inline, so that a program that only opens EXO_MONO carries no other face.
+ */
+static inline struct exo_font *exo_font_open(enum exo_face face, unsigned size)
+{
+	return exo_font_make(face == EXO_MONO   ? font_mono
+			     : face == EXO_BOLD ? font_bold
+						: font_sans,
+			     size);
+}
+
 void exo_font_close(struct exo_font *f);
 int exo_font_ascent(const struct exo_font *f);
 int exo_font_height(const struct exo_font *f); /* of a line */
