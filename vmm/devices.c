@@ -4,6 +4,7 @@
 #include "block.h"
 #include "console.h"
 #include "control.h"
+#include "gpu.h"
 #include "input.h"
 #include "rng.h"
 #include "vm.h"
@@ -292,14 +293,35 @@ static int add_vsock(struct devices *d, struct config *c)
 	return 0;
 }
 
+static int add_gpu(struct devices *d, struct config *c)
+{
+	struct gpu_resources res = {
+		.desk = d->vm->display.desk,
+		.scanouts = c->wire.scanouts,
+		.width = c->wire.width,
+		.height = c->wire.height,
+		.scale = c->wire.scale,
+	};
+	struct vdev *dev = gpu_create(&d->vm->mem, &d->host, &res);
+
+	if (!dev)
+		return -errno;
+	dev->shm_base = EXO_PICTURE_GPA;
+	dev->shm_bytes = c->wire.picture_bytes;
+	put(d, dev);
+	return 0;
+}
+
 /* The gpu, then the inputs in the order of enum exo_dpy_device, then sound. */
 static int add_screen(struct devices *d, struct config *c, const char **what)
 {
 	uint32_t inputs = c->wire.inputs;
 	struct desk *desk = d->vm->display.desk;
 	struct vdev *dev;
-	int err = 0;
+	int err;
 
+	*what = "gpu";
+	err = add_gpu(d, c);
 	*what = "input";
 	for (unsigned kind = 0; !err && kind < EXO_DPY_DEVICES; kind++) {
 		if (!(inputs & EXO_DPY_HAS_KEYBOARD << kind))
