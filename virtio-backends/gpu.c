@@ -63,9 +63,24 @@ static const struct command {
 	uint32_t (*run)(struct gpu *g);
 } commands[] = {
 #define C(t, what) .type = VIRTIO_GPU_CMD_##t, .bytes = sizeof(((union gpu_command *)0)->what)
+#define BLOB .feature = VIRTIO_GPU_F_RESOURCE_BLOB
 	{C(GET_DISPLAY_INFO, hdr), .run = get_display_info},
 	{C(GET_EDID, get_edid), .feature = VIRTIO_GPU_F_EDID, .run = get_edid},
+	{C(RESOURCE_CREATE_2D, create_2d), .run = gpu_create_2d},
+	{C(RESOURCE_UNREF, unref), .run = gpu_unref},
+	{C(RESOURCE_ATTACH_BACKING, attach), .run = gpu_attach_backing},
+	{C(RESOURCE_DETACH_BACKING, detach), .run = gpu_detach_backing},
+	{C(TRANSFER_TO_HOST_2D, transfer), .run = gpu_transfer},
+	{C(SET_SCANOUT, set_scanout), .run = gpu_set_scanout},
+	{C(RESOURCE_FLUSH, flush), .run = gpu_flush},
+	{C(RESOURCE_CREATE_BLOB, create_blob), BLOB, .run = gpu_create_blob},
+	{C(SET_SCANOUT_BLOB, set_scanout_blob), BLOB, .run = gpu_set_scanout_blob},
+	{C(RESOURCE_MAP_BLOB, map), BLOB, .run = gpu_map_blob},
+	{C(RESOURCE_UNMAP_BLOB, unmap), BLOB, .run = gpu_unmap_blob},
+	{C(UPDATE_CURSOR, cursor), .queue = CURSOR, .run = gpu_cursor},
+	{C(MOVE_CURSOR, cursor), .queue = CURSOR, .run = gpu_cursor},
 #undef C
+#undef BLOB
 };
 
 static const struct command *command_of(const struct gpu *g, unsigned q, uint32_t type)
@@ -191,8 +206,13 @@ static void gpu_config_write(struct vdev *dev, size_t off, const void *src, size
 	g->config.events_read &= ~bits;
 }
 
+/* Flushes that wait are never answered; the desktop hears that nothing is shown. */
 static void gpu_reset(struct vdev *dev)
 {
+	struct gpu *g = gpu_of(dev);
+
+	memset(g->pending, 0, sizeof(g->pending));
+	gpu_forget_resources(g);
 	dev->host->timer(dev->host->opaque, dev, 0);
 }
 
@@ -236,8 +256,30 @@ static void on_mode(struct vdev *dev, const struct exo_dpy_mode *m)
 	pthread_mutex_unlock(&dev->lock);
 }
 
+static void on_presented(struct vdev *dev, const struct exo_dpy_presented *p)
+{
+	struct gpu *g = gpu_of(dev);
+
+	if (p->scanout >= g->nscanouts)
+		return;
+	pthread_mutex_lock(&dev->lock);
+	gpu_presented(g, p);
+	vdev_flush(dev, CONTROL);
+	pthread_mutex_unlock(&dev->lock);
+}
+
+static void on_attached(struct vdev *dev, bool there)
+{
+	pthread_mutex_lock(&dev->lock);
+	gpu_attached(gpu_of(dev), there);
+	vdev_flush(dev, CONTROL);
+	pthread_mutex_unlock(&dev->lock);
+}
+
 static const struct desk_listener listener = {
+	.attached = on_attached,
 	.mode = on_mode,
+	.presented = on_presented,
 };
 
 struct vdev *gpu_create(const struct gmem *mem, const struct vdev_host *host,

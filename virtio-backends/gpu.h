@@ -10,12 +10,12 @@
  *	desktop shows: no copy, no exit.
  *
  * A RESOURCE_FLUSH is answered when the desktop has presented it (at once without a
- * desktop, and when the window's scanout goes): a guest that waits for it draws as
- * many frames as can be seen.
+ * desktop, and when the scanout shows something else): a guest that waits for it draws as
+ * many frames as can be seen. A blob of guest memory is seen from its first flush on.
  *
- * Limits: all resources together at most the picture memory (H-22), 256
- * resources, 16384 pixels a side, 4096 backing entries a resource. System calls after create:
- * none of its own (madvise).
+ * Limits: the places of all resources together at most the picture memory (H-22), 256
+ * resources, 16384 pixels a side, 65536 backing entries in all. System calls after create:
+ * madvise.
  */
 #ifndef GPU_H
 #define GPU_H

@@ -59,7 +59,10 @@ struct gpu_scanout {
 	bool stale;         /* a blob of the guest's memory, of which no copy was made yet */
 
 	uint32_t flushed, presented; /* sequence numbers: last one sent, last one answered */
-	struct gpu_box late;         /* damage that waits until the desktop has answered some */
+	uint32_t spoken;             /* messages since the desktop last answered one */
+	struct gpu_resource *told;   /* what the desktop thinks that is shown */
+	bool say_picture, say_cursor;
+	struct gpu_box late; /* damage that is to be said; of the part's own coordinates */
 
 	struct gpu_resource *cursor; /* NULL: hidden */
 	uint32_t hot_x, hot_y;
@@ -161,7 +164,7 @@ void gpu_forget_resources(struct gpu *g);
 uint32_t gpu_set_scanout(struct gpu *g);
 uint32_t gpu_set_scanout_blob(struct gpu *g);
 uint32_t gpu_flush(struct gpu *g);
-uint32_t gpu_update_cursor(struct gpu *g);
+uint32_t gpu_cursor(struct gpu *g);
 
 /* Nothing shows this resource any more. */
 void gpu_hide(struct gpu *g, const struct gpu_resource *res);
