@@ -63,6 +63,12 @@ static int limit_size(int size, int least, int most, int room)
 	return size < 1 ? 1 : size > HID_SIZE_MAX ? HID_SIZE_MAX : size;
 }
 
+/* The first limit is the stronger one. */
+static int limit_place(int at, int least, int most)
+{
+	return at > most && most >= least ? most : at > most || at < least ? least : at;
+}
+
 void hid_limit(const struct hid *h, const struct hid_window *w, struct hid_rect *content)
 {
 	const struct hid_window_setup *s = &w->setup;
@@ -74,15 +80,8 @@ void hid_limit(const struct hid *h, const struct hid_window *w, struct hid_rect 
 	content->height = limit_size(content->height, s->min_height ? s->min_height : hid_px(h, 16),
 				     s->max_height, room.height);
 	frame = hid_frame_of(h, w, *content);
-	if (frame.x + frame.width < keep)
-		content->x += keep - frame.x - frame.width;
-	if (frame.x > area.width - keep)
-		content->x -= frame.x - (area.width - keep);
-	if (frame.y > h->config.height - title)
-		content->y -= frame.y - (h->config.height - title);
-	frame = hid_frame_of(h, w, *content);
-	if (frame.y < area.y)
-		content->y += area.y - frame.y;
+	content->x += limit_place(frame.x, keep - frame.width, area.width - keep) - frame.x;
+	content->y += limit_place(frame.y, area.y, h->config.height - title) - frame.y;
 }
 
 /* ---- tiles ---------------------------------------------------------------------------------- */
