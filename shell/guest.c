@@ -21,6 +21,7 @@ void guest_init(struct guest *g)
 {
 	*g = (struct guest){.cpus = 1, .program_fd = -1, .initrd_fd = -1, .args_fd = -1};
 	g->listen_fd = g->guest_bell_fd = g->vmm_bell_fd = -1;
+	g->picture_fd = g->display_fd = -1;
 	for (int i = 0; i < EXO_VMM_DISKS_MAX; i++)
 		g->disk[i].fd = -1;
 	for (int i = 0; i < 3; i++)
@@ -49,6 +50,8 @@ void guest_finish(struct guest *g)
 	close_fd(&g->program_fd);
 	close_fd(&g->initrd_fd);
 	close_fd(&g->args_fd);
+	close_fd(&g->picture_fd);
+	close_fd(&g->display_fd);
 	for (unsigned i = 0; i < g->ndisks; i++)
 		close_fd(&g->disk[i].fd);
 	guest_close_streams(g);
@@ -321,6 +324,14 @@ unsigned guest_fill_config(const struct guest *g, struct exo_vmm_config *c, int 
 	c->vmm_bell_fd = add_fd(fds, &nfds, g->vmm_bell_fd);
 	c->window_bytes = g->window_bytes;
 	c->guest = g->number;
+	c->picture_fd = add_fd(fds, &nfds, g->picture_fd);
+	c->display_fd = add_fd(fds, &nfds, g->display_fd);
+	c->picture_bytes = g->picture_fd < 0 ? 0 : g->display.picture_bytes;
+	c->scanouts = g->picture_fd < 0 ? 0 : g->display.windows;
+	c->inputs = g->picture_fd < 0 ? 0 : g->display.inputs;
+	c->width = g->picture_fd < 0 ? 0 : g->display.width;
+	c->height = g->picture_fd < 0 ? 0 : g->display.height;
+	c->scale = g->picture_fd < 0 ? 0 : EXO_DPY_SCALE_ONE;
 	c->ndisks = g->ndisks;
 	for (unsigned i = 0; i < g->ndisks; i++) {
 		c->disk[i].fd = add_fd(fds, &nfds, g->disk[i].fd);

@@ -9,6 +9,7 @@
 #ifndef GUEST_H
 #define GUEST_H
 
+#include "guest_display.h"
 #include "opts.h"
 
 #include <exo/vmm.h>
@@ -64,6 +65,8 @@ struct guest {
 	/* In a session; else -1 and 0. See struct exo_vmm_config. The fds are the caller's. */
 	int listen_fd, guest_bell_fd, vmm_bell_fd;
 	uint64_t window_bytes, number;
+	struct guest_display display;
+	int picture_fd, display_fd; /* the guest's own */
 };
 
 void guest_init(struct guest *g);
@@ -95,6 +98,12 @@ enum {
 	{ \
 		"rng", 0, false, GUEST_OPTION_RNG \
 	}
+
+/*
+ * --display[=WxH], of commands that start guests in a session; value NULL: the usual size. What
+ * was not given is 0 in g->display. 0 or an exit code.
+ */
+int guest_option_display(struct guest *g, const char *value);
 
 /* Gives `to` (just initialized) the same options. 0 or -ENOMEM. */
 int guest_copy_options(struct guest *to, const struct guest *from);

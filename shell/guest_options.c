@@ -137,6 +137,15 @@ static int option_kernel_args(struct guest *g, const char *value)
 	return 0;
 }
 
+int guest_option_display(struct guest *g, const char *value)
+{
+	g->display = (struct guest_display){.windows = 1};
+	if (!value || guest_display_size(value, &g->display.width, &g->display.height))
+		return 0;
+	return text_error(GUEST_EXIT_FAILURE,
+			  "--display=%.60s: write WIDTHxHEIGHT, as --display=640x480", value);
+}
+
 int guest_option(struct guest *g, int id, char *value)
 {
 	switch (id) {

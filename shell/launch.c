@@ -270,7 +270,8 @@ static bool is_sound(const union launch_msg *m, unsigned nfds)
 		return is_errno(m->mem.status);
 	case EXO_VMM_HELLO:
 		return (nfds == 0 || nfds == 2) &&
-		       memchr(m->hello.name, '\0', sizeof(m->hello.name)) && m->hello.ready <= 1;
+		       memchr(m->hello.name, '\0', sizeof(m->hello.name)) && m->hello.ready <= 1 &&
+		       m->hello.scanouts <= EXO_DPY_SCANOUTS_MAX;
 	default:
 		return true;
 	}

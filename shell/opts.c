@@ -24,7 +24,7 @@ static int next_long(struct opts *o, char *name)
 	for (const struct opts_def *d = o->defs; d->name; d++) {
 		if (strlen(d->name) != length || memcmp(d->name, name, length))
 			continue;
-		if (name[length] == '=' && !d->takes_value)
+		if (name[length] == '=' && !d->takes_value && !d->optional)
 			return fail(o, "option --%.*s takes no value", (int)length, name);
 		if (name[length] == '=')
 			o->value = name + length + 1;

@@ -12,7 +12,8 @@ struct opts_def {
 	const char *name; /* without the dashes */
 	char letter;      /* one-letter form, or 0 */
 	bool takes_value;
-	int id; /* returned by opts_next, > 0 */
+	int id;        /* returned by opts_next, > 0 */
+	bool optional; /* --name=VALUE or --name alone; not with takes_value */
 };
 
 #define OPTS_DONE 0   /* no more options; pos is the first operand */

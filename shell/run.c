@@ -37,6 +37,7 @@ enum {
 	OPTION_MANIFEST,
 	OPTION_MOUNT,
 	OPTION_GRANT,
+	OPTION_DISPLAY,
 };
 
 static const struct opts_def options[] = {
@@ -49,6 +50,7 @@ static const struct opts_def options[] = {
 	{"manifest", 0, true, OPTION_MANIFEST},
 	{"mount", 0, true, OPTION_MOUNT},
 	{"grant", 0, true, OPTION_GRANT},
+	{"display", 0, false, OPTION_DISPLAY, true},
 	{"help", 'h', false, OPTION_HELP},
 	{NULL},
 };
@@ -92,6 +94,8 @@ static int apply_option(struct run *r, int id, char *value)
 		return add_to_list(r->mount, &r->nmounts, "mount", value);
 	case OPTION_GRANT:
 		return add_to_list(r->grant, &r->ngrants, "grant", value);
+	case OPTION_DISPLAY:
+		return guest_option_display(&r->guest, value);
 	default:
 		return guest_option(&r->guest, id, value);
 	}

@@ -455,7 +455,7 @@ static const char *direct_only(const struct run *r)
 int run_join_if_needed(struct run *r)
 {
 	char manifest[START_PATH_MAX] = "", path[CLIENT_PATH_MAX] = "";
-	bool needed = r->manifest || r->nmounts || r->ngrants;
+	bool needed = r->manifest || r->nmounts || r->ngrants || r->guest.display.windows;
 	int fd = -ENOENT;
 
 	if (!needed && start_find_manifest(r->guest.program, manifest, &r->guest.program_fd))
@@ -464,7 +464,7 @@ int run_join_if_needed(struct run *r)
 	if (needed && direct_only(r) && *direct_only(r))
 		return text_error(GUEST_EXIT_FAILURE,
 				  "%s: not for a program that needs a session (it has a manifest, "
-				  "--mount or --grant)",
+				  "--mount, --grant or --display)",
 				  direct_only(r));
 	if (!r->is_private && !direct_only(r) && !cli_socket_path(path))
 		fd = cli_dial(path);

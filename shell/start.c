@@ -214,6 +214,11 @@ static void add_guest(json_t *request, const struct guest *g)
 		set(request, "kernel_args", json_string(g->kernel_args));
 	if (g->initrd)
 		set(request, "initrd", absolute(g->initrd));
+	if (g->display.windows)
+		set(request, "display",
+		    g->display.width ? json_pack("{s:i,s:i}", "width", (int)g->display.width,
+						 "height", (int)g->display.height)
+				     : json_object());
 }
 
 /* A manifest says which program is run: what was typed has to be that, or the manifest. */
@@ -273,7 +278,15 @@ json_t *start_request(const struct guest *g, const struct start_extra *x, char w
 
 /* ---- exo start -------------------------------------------------------------------------- */
 
-enum { OPTION_MANIFEST = 2, OPTION_MOUNT, OPTION_GRANT, OPTION_LABEL, OPTION_WAIT, OPTION_JSON };
+enum {
+	OPTION_MANIFEST = 2,
+	OPTION_MOUNT,
+	OPTION_GRANT,
+	OPTION_LABEL,
+	OPTION_WAIT,
+	OPTION_JSON,
+	OPTION_DISPLAY
+};
 
 #define LIST_MAX 16
 
@@ -312,6 +325,8 @@ static int apply(void *opaque, int id, char *value)
 	case OPTION_JSON:
 		s->json = true;
 		return 0;
+	case OPTION_DISPLAY:
+		return guest_option_display(&s->guest, value);
 	default:
 		return guest_option(&s->guest, id, value);
 	}
@@ -382,6 +397,7 @@ int start_command(char **argv, uint64_t start_ns)
 						  {"mount", 0, true, OPTION_MOUNT},
 						  {"grant", 0, true, OPTION_GRANT},
 						  {"label", 0, true, OPTION_LABEL},
+						  {"display", 0, false, OPTION_DISPLAY, true},
 						  {"wait", 'w', false, OPTION_WAIT},
 						  {"json", 0, false, OPTION_JSON},
 						  COMMON_HELP_DEF,

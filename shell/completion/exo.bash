@@ -17,9 +17,9 @@ _exo_services() {
 _exo_options() {
 	case $1 in
 	run) echo "$_exo_guest_options -t --timeout --json-status --vsock --timings --manifest --mount
-		--grant --private" ;;
+		--grant --display --private" ;;
 	test) echo "$_exo_guest_options -t --timeout --junit -j --jobs -v --verbose" ;;
-	start) echo "$_exo_guest_options -w --wait --manifest --mount --grant --label --json" ;;
+	start) echo "$_exo_guest_options -w --wait --manifest --mount --grant --display --label --json" ;;
 	script) echo '-D --define -t --timeout' ;;
 	check | doctor | ps | revoke) echo '--json' ;;
 	top) echo '-1 --once --json' ;;

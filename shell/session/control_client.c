@@ -323,6 +323,8 @@ void client_release(struct client *c)
 	struct session *s = c->session;
 	struct listener *l;
 
+	if (s->desktop == c) /* guests go on; the next desktop finds them */
+		s->desktop = NULL;
 	while (c->requests)
 		request_drop(c->requests);
 	while ((l = c->listeners)) {

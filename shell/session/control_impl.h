@@ -206,8 +206,9 @@ int fields_check(const json_t *object, const struct field *fields, const char *w
 /* ---- operations ---------------------------------------------------------------------- */
 
 extern const struct op ops_guest[], ops_start[], ops_wire[], ops_watch[], ops_log[], ops_audit[],
-	ops_words[];
-extern const struct field ops_grant_fields[]; /* of `grant`, and but for guest in `start` */
+	ops_words[], ops_desktop[];
+extern const struct field ops_display_fields[]; /* of `start`'s display */
+extern const struct field ops_grant_fields[];   /* of `grant`, and but for guest in `start` */
 
 /* Grants to a guest what the object (ops_grant_fields) says. The id or -errno. */
 int64_t ops_grant(struct session *s, const char *guest, const json_t *grant);

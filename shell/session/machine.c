@@ -58,7 +58,7 @@ struct machine *machine_create(struct session *s, const char *name)
 	snprintf(m->name, sizeof(m->name), "%s", name);
 	guest_init(&m->guest);
 	m->pid_fd = m->listen_fd = m->guest_bell = m->vmm_bell = -1;
-	m->log_fd = m->log_old_fd = m->log_watch = -1;
+	m->log_fd = m->log_old_fd = m->log_watch = m->display_fd = -1;
 	for (int i = 0; i < 3; i++)
 		m->stdio[i] = -1;
 	*at = m;
@@ -186,6 +186,7 @@ void machine_over(struct machine *m)
 		policy_remove_subject(s->policy, m->subject, reason);
 	m->subject = 0;
 	mounts_machine_gone(m);
+	display_close(m);
 	m->pid = 0;
 	m->direct = m->said_started = m->said_ready = false;
 	m->hung_up_ns = m->resume_ns = m->quota_ns = 0;

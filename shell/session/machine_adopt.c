@@ -96,6 +96,7 @@ bool machine_greeted(struct machine *m, const struct exo_vmm_hello *hello, const
 	m->said_ready = m->said_ready || hello->ready; /* it may have told the last session alone */
 	m->state = MACHINE_STARTING;
 	(void)log_open(m);
+	display_adopt(m, hello->scanouts);
 	return true;
 }
 

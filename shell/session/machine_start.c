@@ -263,7 +263,9 @@ static int describe(struct machine *m, char why[512])
 	err = apply_manifest(m);
 	if (err)
 		return fail(why, err, "manifest");
-	err = control_apply_options(m, why);
+	err = control_display(m, &g->display, why);
+	if (!err)
+		err = control_apply_options(m, why);
 	return err ? err : enter_policy(m, why);
 }
 
@@ -278,6 +280,9 @@ static int equip(struct machine *m, char why[512])
 		err = add_streams(m);
 	if (err)
 		return fail(why, err, "guest");
+	err = display_open(m);
+	if (err)
+		return fail(why, err, "display");
 	err = add_mounts(m, why);
 	if (err)
 		return err == -ENOENT ? -EINVAL : err; /* the program is there */
@@ -332,7 +337,8 @@ static int launch(struct machine *m, char why[512])
 static void close_files(struct machine *m)
 {
 	struct guest *g = &m->guest;
-	int *const fds[] = {&g->program_fd, &g->initrd_fd, &g->args_fd, &m->listen_fd};
+	int *const fds[] = {&g->program_fd, &g->initrd_fd,  &g->args_fd,
+			    &m->listen_fd,  &g->picture_fd, &g->display_fd};
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
 		if (*fds[i] >= 0)
@@ -360,8 +366,10 @@ int machine_start(struct machine *m, char why[512])
 		m->state = MACHINE_STARTING;
 		m->started_ns = clock_now_ns();
 		session_changed(m->session);
+		display_opened(m);
 		return 0;
 	}
+	display_close(m);
 	machine_let_die(m, true);
 	if (m->listen_fd >= 0)
 		machine_unlink_socket(m);

@@ -79,7 +79,7 @@ static json_t *guest_json(const struct machine *m, uint64_t now)
 
 	if (m->subject)
 		policy_subject_info(m->session->policy, m->subject, &subject);
-	snprintf(colour, sizeof(colour), "#%06x", m->manifest ? m->manifest->colour & 0xffffff : 0);
+	control_colour(m, colour);
 	guest = json_pack(
 		"{s:s, s:I, s:s, s:s, s:s, s:o, s:I, s:I, s:i, s:I, s:i, s:o, s:o, s:i, s:b}",
 		"name", m->name, "number", (json_int_t)m->number, "state",

@@ -4,6 +4,7 @@
 #include "lifecycle.h"
 
 #include <errno.h>
+#include <exo/desktop.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -282,6 +283,23 @@ static int add_grants(struct machine *m, const json_t *grants, char why[512])
 	return 0;
 }
 
+/* Who has windows talks with the desktop: a grant like those that came along. 0 or -ENOMEM. */
+static int want_desktop(json_t *body)
+{
+	json_t *grants = json_object_get(body, "grants");
+
+	if (!json_object_get(body, "display"))
+		return 0;
+	if (!grants) {
+		grants = json_array();
+		if (json_object_set_new(body, "grants", grants))
+			return -ENOMEM;
+	}
+	return json_array_append_new(grants, json_pack("{s:s}", "service", EXO_DESK_SERVICE))
+		       ? -ENOMEM
+		       : 0;
+}
+
 /* Gives the machine what came with the request. 0 or -errno with why. */
 static int equip(struct request *r, struct machine *m, char why[512])
 {
@@ -291,6 +309,10 @@ static int equip(struct request *r, struct machine *m, char why[512])
 	if (err) {
 		snprintf(why, 512, "out of memory");
 		return err;
+	}
+	if (want_desktop(r->body)) {
+		snprintf(why, 512, "out of memory");
+		return -ENOMEM;
 	}
 	m->options = json_incref(r->body);
 	if (label)
@@ -377,6 +399,7 @@ static const struct field start_fields[] = {{"program", FIELD_PATH, false, NULL}
 					    {"label", FIELD_STRING, false, NULL},
 					    {"attach", FIELD_BOOL, false, NULL},
 					    {"tty", FIELD_OBJECT, false, tty_fields},
+					    {"display", FIELD_OBJECT, false, ops_display_fields},
 					    {NULL}};
 static const struct field add_fields[] = {{"manifest", FIELD_PATH, true, NULL}, {NULL}};
 

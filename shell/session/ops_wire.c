@@ -207,8 +207,7 @@ static json_t *guests_json(struct session *s)
 	char colour[8];
 
 	for (const struct machine *m = s->machines; m; m = m->next) {
-		snprintf(colour, sizeof(colour), "#%06x",
-			 m->manifest ? m->manifest->colour & 0xffffff : 0);
+		control_colour(m, colour);
 		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "name", m->name,
 						      "state", lifecycle_state_name(m->state),
 						      "label", m->label, "colour", colour));

@@ -294,8 +294,8 @@ void request_wait(struct request *r, bool (*look)(struct request *r), uint64_t d
 
 static const struct op *find_op(const char *name)
 {
-	const struct op *const tables[] = {ops_guest, ops_start, ops_wire, ops_watch,
-					   ops_log,   ops_audit, ops_words};
+	const struct op *const tables[] = {ops_guest, ops_start, ops_wire,  ops_watch,
+					   ops_log,   ops_audit, ops_words, ops_desktop};
 
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
 		for (const struct op *op = tables[i]; op->name; op++) {

@@ -12,6 +12,7 @@
  *	caps.c      what guests ask on port 1 (exo/channel.h)
  *	memory.c    memory that guests create and offer
  *	mounts.c    folders of the host behind sandboxed file servers
+ *	display.c   guests' displays and the desktop that shows them
  *	policy*.c   who may reach what: pure logic
  *	state.c     what survives a restart; audit.c the log of grants and uses
  *
@@ -105,6 +106,9 @@ struct machine {
 	struct machine_end end;
 	struct exo_vmm_stats stats; /* the last that came */
 
+	struct guest_display display; /* of this start; windows 0: none */
+	int display_fd;               /* the desktop's end, until it gets it; -1 */
+
 	struct mount *mounts;
 	void *caps;   /* caps.c: its conversations on port 1 */
 	void *memory; /* memory.c */
@@ -155,6 +159,7 @@ struct session {
 	struct machine_dying *dying; /* VMMs that ended and are not gone yet */
 	void *state, *audit;         /* state.c, audit.c */
 	void *control;               /* control.c */
+	struct client *desktop;      /* who shows guests' displays, or NULL */
 	void *wires;                 /* wire.c */
 	void *memory;                /* memory.c */
 	/* A log has grown or begun anew; control.c's, or NULL: nobody follows. */
@@ -379,6 +384,27 @@ uint64_t control_tick(struct session *s, uint64_t now_ns);
  * not made. Takes over fd. 0 or -errno.
  */
 int control_adopt_client(struct session *s, int fd);
+
+/* ---- display.c --------------------------------------------------------------- */
+
+/*
+ * Between machine_start's steps: makes the display that m->guest.display asks for, with
+ * a socket to the desktop if there is one; and, m runs by now, tells the desktop. 0 or -errno.
+ */
+int display_open(struct machine *m);
+void display_opened(struct machine *m);
+/* A desktop that came later gets a new socket to m, if m has a display. */
+void display_give(struct machine *m);
+/* A guest of an earlier session said that it has so many scanouts. */
+void display_adopt(struct machine *m, unsigned scanouts);
+/* m has none any more. */
+void display_close(struct machine *m);
+/* For the desktop, with one descriptor. Takes over `json`. Nothing without a desktop. */
+void control_desktop_event(struct session *s, json_t *json, int fd);
+/* "#rrggbb": its frame's. */
+void control_colour(const struct machine *m, char colour[8]);
+/* What `start` asked for (docs/control.md) over the manifest's; windows 0: nothing. */
+int control_display(const struct machine *m, struct guest_display *display, char why[512]);
 
 /* ---- mounts.c
  * ------------------------------------------------------------------------------------- */

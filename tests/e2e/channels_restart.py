@@ -18,25 +18,6 @@ tap = Tap()
 MIB = 1 << 20
 
 
-def hello(v, number=None, name=None, pid=None, fds=None):
-    """The new session has connected: HELLO."""
-    listener = socket.socket(fileno=os.dup(v.fd("listen")))
-    listener.settimeout(5)
-    v.sock.close()
-    v.sock, _ = listener.accept()
-    listener.close()
-    bells = [v.fd("guest_bell"), v.fd("vmm_bell")] if fds is None else fds
-    v.send(HELLO, struct.pack("<Q64sQIIII", number or v.config["guest"], (name or v.name).encode(),
-                              time.monotonic_ns(), pid or v.pid, 1, v.config["scanouts"], 0),
-           fds=bells)
-
-
-def channels(v, *infos):
-    """infos: (cookie, conn, flags)."""
-    v.send(CHANNELS, struct.pack("<II", len(infos), 0) +
-           b"".join(struct.pack("<QIIQQQQ", *i, 1, 2, 3, 4) for i in infos))
-
-
 def begin_with(s, *puppets):
     """Starts a session while the puppets wait for it."""
     s.crash()

@@ -15,7 +15,7 @@ from vmmctl import receive_packet
 HERE = os.path.dirname(os.path.abspath(__file__))
 MAGIC = 0x314D4D56
 (CONFIG, SIGNAL, KILL, WINCH, VSOCK_OPEN, VSOCK_REPLY, STATS_REQUEST, CHANNEL, CHANNEL_CLOSE,
- CHANNELS_REQUEST, MEM_MAP, MEM_UNMAP, PAUSE) = range(1, 14)
+ CHANNELS_REQUEST, MEM_MAP, MEM_UNMAP, PAUSE, DISPLAY) = range(1, 15)
 (STARTED, ENDED, TERMIOS, READY, VSOCK_REQUEST, STATS, CHANNEL_STATE, CHANNELS, MEM_MAPPED,
  HELLO) = range(64, 74)
 ACCEPTED, REFUSED, CLOSED = 1, 2, 3
@@ -368,6 +368,25 @@ class Puppet:
             os.close(fd)
         self.sock.close()
         self.link.close()
+
+
+def hello(v, number=None, name=None, pid=None, fds=None, scanouts=None):
+    """The new session has connected: HELLO."""
+    listener = socket.socket(fileno=os.dup(v.fd("listen")))
+    listener.settimeout(5)
+    v.sock.close()
+    v.sock, _ = listener.accept()
+    listener.close()
+    bells = [v.fd("guest_bell"), v.fd("vmm_bell")] if fds is None else fds
+    v.send(HELLO, struct.pack("<Q64sQIIII", number or v.config["guest"], (name or v.name).encode(),
+                              time.monotonic_ns(), pid or v.pid, 1,
+                              v.config["scanouts"] if scanouts is None else scanouts, 0), fds=bells)
+
+
+def channels(v, *infos):
+    """infos: (cookie, conn, flags)."""
+    v.send(CHANNELS, struct.pack("<II", len(infos), 0) +
+           b"".join(struct.pack("<QIIQQQQ", *i, 1, 2, 3, 4) for i in infos))
 
 
 CAP_FORMAT = "<IIiIIIIIQQQQIIQQ64s32s"

@@ -241,6 +241,13 @@ void machine_request_stats(struct machine *m)
 	fake_say("stats(%s) ", m->name);
 }
 
+/* ---- display.c --------------------------------------------------------------------------- */
+
+void display_give(struct machine *m)
+{
+	fake_say("display(%s) ", m->name);
+}
+
 /* ---- wire.c ---------------------------------------------------------------------------- */
 
 const char *wire_reason_word(enum exo_reason reason)

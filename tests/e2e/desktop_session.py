@@ -1,0 +1,274 @@
+"""The tests of test_desktop_session.sh: a session and a desktop that the test plays, with
+puppets for VMMs. usage: desktop_session.py BUILD FOLDER GUESTS"""
+import fcntl
+import os
+import shutil
+import socket
+import sys
+
+from session_rig import *
+from vmmctl import Tap
+
+BUILD, FOLDER = os.path.abspath(sys.argv[1]), sys.argv[2]
+tap = Tap()
+F_GET_SEALS = 1034
+SCREEN = 128
+KEYBOARD, TABLET, MOUSE, TOUCH, PLAYBACK, CAPTURE = 1, 2, 4, 8, 16, 32
+
+
+def section(function):
+    """Runs a group of tests in a session of its own; afterwards it ends in order."""
+    folder = os.path.join(FOLDER, function.__name__)
+    session = puppet_session(BUILD, folder)
+    try:
+        function(session)
+    finally:
+        status, error = session.end()
+        tap.check(status == 0 and not error, f"{function.__name__}: the session ends in order",
+                  f"status {status}, {error!r}")
+        shutil.rmtree(folder)
+
+
+class Desktop:
+    """A client that is the desktop, and the sockets that it was given."""
+
+    def __init__(self, s, subscribe=False):
+        self.client = s.client()
+        if subscribe:
+            self.client.ask("subscribe")
+        self.answer = self.client.call("desktop")
+        self.displays, self.seen = {}, []
+
+    def event(self, name, guest=None, timeout=10):
+        """The next such event; others are kept."""
+        end = time.monotonic() + timeout
+        while True:
+            for i, e in enumerate(self.client.events):
+                if e["event"] == name and guest in (None, e.get("guest")):
+                    return self.client.events.pop(i)
+            try:
+                line = self.client.read_line(max(0.001, end - time.monotonic()))
+            except TimeoutError:
+                return None
+            self.client.events.append(line)
+
+    def display(self, guest, timeout=10):
+        """The event of this guest's display. Its socket is in self.displays."""
+        e = self.event("display", guest, timeout)
+        if e:
+            self.displays[guest] = socket.socket(fileno=self.client.fds.pop(0))
+        return e
+
+    def hangs_up(self):
+        try:
+            while True:
+                self.client.read_line(5)
+        except (EOFError, ConnectionResetError):
+            return True
+        except TimeoutError:
+            return False
+
+    def close(self):
+        self.client.close()
+        for d in self.displays.values():
+            d.close()
+
+
+def joined(desktop, vmm):
+    """Are these the two ends of one socket?"""
+    desktop.send(b"to the VMM")
+    vmm.settimeout(5)
+    got = vmm.recv(64)
+    vmm.send(b"back")
+    desktop.settimeout(5)
+    return got == b"to the VMM" and desktop.recv(64) == b"back"
+
+
+def given(v):
+    """The VMM's end that came with EXO_VMM_DISPLAY, or None."""
+    got = v.expect(DISPLAY)
+    return socket.socket(fileno=got[1][0]) if got and got[0] == b"" and len(got[1]) == 1 else None
+
+
+def configured(s):
+    """What a VMM is told of its display, and who gets none."""
+    v = s.puppet("shown", display=["size = 800x600", "windows = 3", "memory = 8M",
+                                   "input = touch mouse", "sound = playback"])
+    c, picture = v.config, v.fd("picture")
+    seals = fcntl.fcntl(picture, F_GET_SEALS)
+    tap.check(c["flags"] & SCREEN and c["picture_bytes"] == 8 << 20 and c["scanouts"] == 3 and
+              c["inputs"] == TOUCH | MOUSE | PLAYBACK and (c["width"], c["height"]) == (800, 600) and
+              c["scale"] == 120 and v.fd("display") is None,
+              "a VMM is told of its display as its manifest has it", f"{c}")
+    tap.check(os.fstat(picture).st_size == 8 << 20 and os.fstat(picture).st_blocks == 0 and
+              seals & 6 == 6, "picture memory has a sealed size and is empty", f"seals {seals}")
+    grants = [g for g in s.control.ask("wires")["grants"] if g["guest"] == "shown"]
+    tap.check([(g["service"], g["origin"], g["rights"]) for g in grants] ==
+              [("desktop", "manifest", ["connect"])] and v.slot("desktop") >> 24 == 1,
+              "with [display] comes the grant of the service desktop", f"{grants}")
+    plain = s.puppet("plain")
+    c = plain.config
+    tap.check(not c["flags"] & SCREEN and plain.fd("picture") is None and not c["scanouts"] and
+              not c["width"] and not c["picture_bytes"], "without [display] there is none", f"{c}")
+    desktop = Desktop(s)
+    tap.check(desktop.display("shown") and not desktop.event("display", timeout=0.3),
+              "and the desktop does not hear of it")
+    desktop.close()
+
+
+def options(s):
+    """start's field display, of guests with and without a manifest."""
+    image, meet = os.path.join(s.folder, "image.elf"), os.path.join(s.folder, "meet")
+
+    def start(**fields):
+        number = s.control.send("start", **fields)
+        v = s.meet_puppet(fields.get("name", "x"))
+        s.control.answer(number)
+        v.send(STARTED)
+        v.send(READY)
+        return v
+    v = start(program=image, name="bare", args=[meet], display={})
+    c = v.config
+    tap.check((c["scanouts"], c["width"], c["height"], c["picture_bytes"], c["inputs"]) ==
+              (1, 640, 480, 64 << 20, KEYBOARD | TABLET) and v.slot("desktop"),
+              "a program without manifest has the usual display when it is asked for", f"{c}")
+    v.ended()
+    s.wait_state("bare", "ended")
+    v = start(program=image, name="bare", args=[meet], display={
+        "width": 100, "height": 50, "windows": 2, "memory": 1 << 20, "input": [],
+        "sound": ["capture"]})
+    c = v.config
+    tap.check((c["scanouts"], c["width"], c["height"], c["picture_bytes"], c["inputs"]) ==
+              (2, 100, 50, 1 << 20, CAPTURE), "and one of its own kind", f"{c}")
+    v = start(manifest=s.manifest("both", image, meet, display=["windows = 4"]), name="both",
+              display={"width": 300})
+    c = v.config
+    tap.check((c["scanouts"], c["width"], c["height"]) == (4, 300, 480),
+              "what start says goes over the manifest", f"{c}")
+    for wrong, words in (({"width": 0}, "width and height"), ({"windows": 17}, "windows"),
+                         ({"memory": 3 << 20}, "memory"), ({"input": ["nose"]}, "nose"),
+                         ({"sound": ["keyboard"]}, "keyboard"),
+                         ({"width": 16384, "height": 16384}, "no room")):
+        a = s.control.call("start", program=image, display=wrong)
+        tap.check(not a["ok"] and a["error"]["code"] == "invalid" and words in a["error"]["message"],
+                  f"display {wrong} is refused with its reason", f"{a}")
+    tap.check(s.control.code("start", program=image, display={"depth": 8}) == "bad-request",
+              "unknown fields of display are an error")
+
+
+def attached(s):
+    """Displays before and after the desktop comes; busy; a hang-up."""
+    before = s.puppet("before", label="trusted", display=["size = 320x200", "windows = 2"])
+    desktop = Desktop(s)
+    tap.check(desktop.answer["ok"], "a client becomes the desktop", f"{desktop.answer}")
+    e = desktop.display("before")
+    tap.check(e and {k: e[k] for k in ("number", "label", "scanouts", "width", "height", "colour")} ==
+              {"number": before.config["guest"], "label": "trusted", "scanouts": 2, "width": 320,
+               "height": 200, "colour": "#808080"},
+              "it is told of a guest that was there", f"{e}")
+    tap.check(joined(desktop.displays["before"], given(before)),
+              "the guest's VMM has the other end of its socket")
+    other = s.client()
+    tap.check(other.code("desktop") == "busy" and desktop.client.code("desktop") == "busy",
+              "there is one desktop at a time")
+    after = s.puppet("after", display=[])
+    e = desktop.display("after")
+    tap.check(e and e["number"] == after.config["guest"] and after.fd("display") is not None and
+              joined(desktop.displays["after"], socket.socket(fileno=os.dup(after.fd("display")))),
+              "a guest that starts later begins with a socket", f"{e}")
+    os.close(after.fds.pop(after.config["display"]))
+    old = desktop.displays["before"]
+    desktop.close()
+    tap.check(wait_for(lambda: other.code("desktop") == "ok"), "when it hangs up another may come")
+    other.events += []
+    guests = {g["name"]: g["state"] for g in s.control.ask("ps")["guests"]}
+    tap.check(guests == {"before": "ready", "after": "ready"}, "and the guests go on", f"{guests}")
+    second = Desktop.__new__(Desktop)
+    second.client, second.displays = other, {}
+    names = sorted(second.display(None)["guest"] for _ in range(2))
+    tap.check(names == ["after", "before"] and given(before) and given(after),
+              "which gets new sockets to all", f"{names}")
+    after.ended(reason=1, status=3)
+    s.wait_state("after", "ended")
+    again = s.puppet("after", display=[])
+    e = second.display("after")
+    tap.check(e and e["number"] == again.config["guest"] != after.config["guest"],
+              "a restarted guest has a display of its own", f"{e}")
+    second.close()
+    del old
+
+
+def events(s):
+    """The desktop's other news: only if it asks for them."""
+    desktop = Desktop(s, subscribe=True)
+    v = s.puppet("shown", display=[])
+    kinds = [desktop.event(k, "shown") is not None for k in ("display", "started", "ready")]
+    v.ended()
+    tap.check(all(kinds) and desktop.event("ended", "shown"), "events of subscribe come too",
+              f"{kinds}")
+    desktop.close()
+
+
+def restarted(s):
+    """The session is killed; the desktop comes again and finds displays."""
+    shown = s.puppet("shown", display=["windows = 2", "size = 200x100"])
+    liar, modest = s.puppet("liar"), s.puppet("modest", display=["windows = 4"])
+    first = Desktop(s)
+    first.display("shown")
+    given(shown)
+    s.crash()
+    tap.check(first.hangs_up(), "a killed session hangs up on its desktop")
+    first.close()
+    s.begin()
+    early = Desktop(s)
+    hello(shown, scanouts=9)
+    hello(liar, scanouts=1)
+    hello(modest, scanouts=3)
+    for v in (shown, liar, modest):
+        channels(v)
+    e, e2 = early.display("shown"), early.display("modest")
+    tap.check(e and (e["scanouts"], e["width"], e["height"]) == (2, 200, 100) and
+              joined(early.displays["shown"], given(shown)),
+              "the next session's desktop has the display of a guest of the last", f"{e}")
+    tap.check(e2 and e2["scanouts"] == 3 and not early.event("display", timeout=0.3),
+              "H-34 a VMM has no more display than it was given, whatever it says", f"{e2}")
+    early.close()
+    late = Desktop(s)
+    tap.check(late.display("shown") and joined(late.displays["shown"], given(shown)),
+              "and so has one that comes when all have spoken")
+    late.close()
+    for v in (shown, liar, modest):
+        v.ended()
+        v.exit()
+    for name in ("shown", "liar", "modest"):
+        s.wait_state(name, "ended")
+
+
+def crowd(s):
+    """Many guests; a desktop that does not read is dropped, and nobody else is hurt."""
+    puppets = [s.puppet(f"g{i}", display=["memory = 1M", "size = 1x1"]) for i in range(8)]
+    for _ in range(40):
+        Desktop(s).close()
+    desktop = Desktop(s)
+    names = sorted(desktop.display(None)["guest"] for _ in puppets)
+    tap.check(names == sorted(v.name for v in puppets) and all(v.is_alive(0.05) for v in puppets),
+              "desktops that come and go quickly do no harm", f"{names}")
+    fds = len(os.listdir(f"/proc/{s.process.pid}/fd"))
+    desktop.close()
+    for _ in range(20):
+        d = Desktop(s)
+        for _ in puppets:
+            d.display(None)
+        d.close()
+    for v in puppets:
+        v.is_alive(0.01)
+    d = Desktop(s)
+    wait_for(lambda: len(os.listdir(f"/proc/{s.process.pid}/fd")) <= fds)
+    now = len(os.listdir(f"/proc/{s.process.pid}/fd"))
+    tap.check(now <= fds, "and leave no descriptors behind", f"{fds} then {now}")
+    d.close()
+
+
+for function in (configured, options, attached, events, restarted, crowd):
+    section(function)
+sys.exit(tap.done())
