@@ -295,12 +295,27 @@ static uint32_t add_fd(int *fds, unsigned *nfds, int fd)
 	return (*nfds)++;
 }
 
+static unsigned add_display(const struct guest *g, struct exo_vmm_config *c, int *fds,
+			    unsigned nfds)
+{
+	c->picture_fd = add_fd(fds, &nfds, g->picture_fd);
+	c->display_fd = add_fd(fds, &nfds, g->display_fd);
+	if (g->picture_fd < 0)
+		return nfds;
+	c->picture_bytes = g->display.picture_bytes;
+	c->scanouts = g->display.windows;
+	c->inputs = g->display.inputs;
+	c->width = g->display.width;
+	c->height = g->display.height;
+	c->scale = EXO_DPY_SCALE_ONE;
+	return nfds;
+}
+
 unsigned guest_fill_config(const struct guest *g, struct exo_vmm_config *c, int *fds)
 {
 	unsigned nfds = 0;
 
 	memset(c, 0, sizeof(*c));
-	c->picture_fd = c->display_fd = EXO_VMM_NO_FD;
 	c->ram_bytes = g->ram_bytes;
 	c->cpus = g->cpus;
 	c->flags = g->flags;
@@ -324,14 +339,7 @@ unsigned guest_fill_config(const struct guest *g, struct exo_vmm_config *c, int 
 	c->vmm_bell_fd = add_fd(fds, &nfds, g->vmm_bell_fd);
 	c->window_bytes = g->window_bytes;
 	c->guest = g->number;
-	c->picture_fd = add_fd(fds, &nfds, g->picture_fd);
-	c->display_fd = add_fd(fds, &nfds, g->display_fd);
-	c->picture_bytes = g->picture_fd < 0 ? 0 : g->display.picture_bytes;
-	c->scanouts = g->picture_fd < 0 ? 0 : g->display.windows;
-	c->inputs = g->picture_fd < 0 ? 0 : g->display.inputs;
-	c->width = g->picture_fd < 0 ? 0 : g->display.width;
-	c->height = g->picture_fd < 0 ? 0 : g->display.height;
-	c->scale = g->picture_fd < 0 ? 0 : EXO_DPY_SCALE_ONE;
+	nfds = add_display(g, c, fds, nfds);
 	c->ndisks = g->ndisks;
 	for (unsigned i = 0; i < g->ndisks; i++) {
 		c->disk[i].fd = add_fd(fds, &nfds, g->disk[i].fd);
