@@ -88,6 +88,14 @@ static void allow_ioctls(scmp_filter_ctx ctx, const unsigned long *requests, siz
 			   "ioctl rule");
 }
 
+/* gpu: the memory of pictures that are no more goes back to the host. */
+static void allow_remove(scmp_filter_ctx ctx)
+{
+	emit_check(seccomp_rule_add(ctx, SCMP_ACT_ALLOW, CALL(madvise), 1,
+				    SCMP_A2(SCMP_CMP_EQ, MADV_REMOVE)),
+		   "madvise rule");
+}
+
 static void allow_channels(scmp_filter_ctx ctx)
 {
 	for (size_t i = 0; i < COUNT(loop_map_flags); i++)
@@ -112,6 +120,8 @@ int main(int argc, char **argv)
 	if (!instrumented)
 		allow_channels(ctx);
 	if (!instrumented)
+		allow_remove(ctx);
+	if (!instrumented)
 		emit_check(
 			seccomp_rule_add(ctx, SCMP_ACT_ALLOW, CALL(tgkill), 2,
 					 SCMP_A0(SCMP_CMP_EQ, SANDBOX_OWN_PID), /* the watchdog's */
@@ -121,6 +131,8 @@ int main(int argc, char **argv)
 
 	ctx = emit_begin(common_calls, COUNT(common_calls), instrumented);
 	allow_ioctls(ctx, vcpu_ioctls, COUNT(vcpu_ioctls));
+	if (!instrumented)
+		allow_remove(ctx);
 	emit_end(ctx, "vcpu_filter");
 	return 0;
 }
