@@ -248,6 +248,7 @@ static bool copy_row(struct gpu *g, struct place *at, uint64_t src, uint8_t *dst
 		if (!p)
 			return false;
 		memcpy(dst, p, here);
+		gmem_fetched(g->dev.mem, at->entry->gpa + (src - at->begin), here);
 		src += here;
 		dst += here;
 		len -= here;
