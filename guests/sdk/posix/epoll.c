@@ -130,6 +130,17 @@ static struct watch *free_watch(struct epoll *e)
 	return e->nwatches < WATCHES_MAX ? &e->watch[e->nwatches++] : NULL;
 }
 
+/* One that watches others cannot be watched: so there are no circles. */
+static bool nests(struct file *f)
+{
+	const struct epoll *e = (struct epoll *)(void *)f;
+
+	for (unsigned i = 0; i < e->nwatches; i++)
+		if (e->watch[i].file && e->watch[i].file->ops == &epoll_ops)
+			return true;
+	return false;
+}
+
 long epoll_control(int epfd, int op, int fd, const struct epoll_event *ev)
 {
 	struct epoll *e = epoll_of(epfd);
@@ -138,7 +149,7 @@ long epoll_control(int epfd, int op, int fd, const struct epoll_event *ev)
 
 	if (!f || !fd_file(epfd))
 		return -EBADF;
-	if (!e || f == &e->file || f->ops == &epoll_ops)
+	if (!e || f == &e->file || (f->ops == &epoll_ops && op == EPOLL_CTL_ADD && nests(f)))
 		return -EINVAL;
 	w = find_watch(e, fd, f);
 	if (op == EPOLL_CTL_ADD ? w != NULL : w == NULL)

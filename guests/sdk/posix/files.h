@@ -51,6 +51,11 @@ long pipe_create(int fds[2], int flags);
 /* blkfile.c: a file of a disk by number or grant name. */
 int blkfile_open(const char *name, int flags, struct file **out);
 
+/* displayfile.c, inputfile.c, soundfile.c: what is below /dev/exo. */
+int displayfile_open(int flags, struct file **out);
+int inputfile_open(int flags, struct file **out);
+int soundfile_open(bool capture, int flags, struct file **out);
+
 /* socket.c */
 long socket_create(int domain, int type, int protocol);
 long socket_bind(int fd, const void *addr, unsigned len);

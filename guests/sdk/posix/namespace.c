@@ -4,6 +4,7 @@
  */
 #include "files.h"
 
+#include <exo_devices.h>
 #include <fcntl.h>
 
 static long null_readv(struct file *f, const struct iovec *iov, int n, int64_t off)
@@ -117,6 +118,14 @@ static int lookup(const char *path, int flags, struct file **out)
 		return open_fd(path + 8, out);
 	if (strncmp(path, "/dev/vd", 7) == 0 || strncmp(path, "/dev/disk/", 10) == 0)
 		return blkfile_open(path + 5, flags, out);
+	if (strcmp(path, EXO_DISPLAY_PATH) == 0)
+		return displayfile_open(flags, out);
+	if (strcmp(path, EXO_INPUT_PATH) == 0)
+		return inputfile_open(flags, out);
+	if (strcmp(path, EXO_PLAYBACK_PATH) == 0)
+		return soundfile_open(false, flags, out);
+	if (strcmp(path, EXO_CAPTURE_PATH) == 0)
+		return soundfile_open(true, flags, out);
 	return -ENOENT;
 }
 

@@ -9,6 +9,8 @@
 #include "../sup.h"
 #include "../sup_int.h"
 
+#include <exo/display.h>
+
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -221,6 +223,9 @@ static void fill_tables(struct elf *elf)
 	gib[3] = devices_va | PTE_TABLE;
 	/* Memory that channels share: ordinary memory, so that it needs no call. */
 	for (va = EXO_WINDOW_GPA; va < EXO_WINDOW_GPA + EXO_WINDOW_MAX; va += REGION)
+		devices[(va - 3 * GIB) / REGION] = va | PTE_SHARED;
+	/* So is picture memory. */
+	for (va = EXO_PICTURE_GPA; va < EXO_PICTURE_GPA + EXO_DPY_PICTURE_BYTES_MAX; va += REGION)
 		devices[(va - 3 * GIB) / REGION] = va | PTE_SHARED;
 	devices[(SUP_WINDOW0_BASE - 3 * GIB) / REGION] = SUP_WINDOW0_BASE | PTE_WINDOW;
 	devices[(SUP_WINDOW1_BASE - 3 * GIB) / REGION] = SUP_WINDOW1_BASE | PTE_WINDOW;
