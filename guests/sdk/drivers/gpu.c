@@ -348,10 +348,9 @@ static bool set_up(void)
 	virtio_config_read(gpu.dev, 0, &config, sizeof(config));
 	gpu_scanouts = MIN(config.num_scanouts, GPU_SCANOUTS_MAX);
 	for (unsigned i = 0; i < gpu_scanouts; i++)
-		gpu_scanout[i].mode =
-			(struct exo_display_mode){.scanout = i,
-						  .scale = EXO_DPY_SCALE_ONE,
-						  .refresh_mhz = REFRESH_DEFAULT_MHZ};
+		gpu_scanout[i].mode = (struct exo_display_mode){.scanout = i,
+								.scale = EXO_DPY_SCALE_ONE,
+								.refresh_mhz = REFRESH_DEFAULT_MHZ};
 	find_region();
 	init_rings(gpu.dev->features & (1ull << VIRTIO_RING_F_EVENT_IDX));
 	event_on_gsi(gpu.dev->gsi, on_interrupt, NULL);

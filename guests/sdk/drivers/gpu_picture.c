@@ -233,8 +233,7 @@ int gpu_present(const struct exo_display_present *a)
 		.r = {a->x, a->y, a->width, a->height},
 		.resource_id = a->id,
 	};
-	struct gpu_command c = {
-		.kind = GPU_FLUSH, .scanout = a->scanout, .sequence = a->sequence};
+	struct gpu_command c = {.kind = GPU_FLUSH, .scanout = a->scanout, .sequence = a->sequence};
 
 	if (!p || a->scanout >= gpu_scanouts || !a->width || !a->height || a->x >= p->width ||
 	    a->y >= p->height || a->width > p->width - a->x || a->height > p->height - a->y)

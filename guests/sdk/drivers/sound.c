@@ -80,9 +80,8 @@ static void collect_stream(struct sound_stream *s)
 		p->at = 0;
 		s->flying--;
 		if (!s->capture && len >= sizeof(p->status) && s->bytes_per_s)
-			s->heard_ns =
-				clock_ns() + (uint64_t)p->status.latency_bytes * NS_PER_S /
-						     s->bytes_per_s;
+			s->heard_ns = clock_ns() +
+				      (uint64_t)p->status.latency_bytes * NS_PER_S / s->bytes_per_s;
 	}
 }
 
@@ -185,9 +184,8 @@ static void take_info(uint32_t id, const struct virtio_snd_pcm_info *i)
 
 static bool ask_streams(unsigned n)
 {
-	snd.request.query = (struct virtio_snd_query_info){.hdr.code = VIRTIO_SND_R_PCM_INFO,
-							   .count = n,
-							   .size = sizeof(snd.answer.info[0])};
+	snd.request.query = (struct virtio_snd_query_info){
+		.hdr.code = VIRTIO_SND_R_PCM_INFO, .count = n, .size = sizeof(snd.answer.info[0])};
 	if (n == 0 || run(sizeof(snd.request.query),
 			  (uint32_t)(sizeof(snd.answer.h) + n * sizeof(snd.answer.info[0]))) < 0)
 		return false;

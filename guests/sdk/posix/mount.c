@@ -1,6 +1,9 @@
 /* The table of mounts, made from the environment when a path is first looked at. */
 #include "tree.h"
 
+#include <exo_devices.h>
+#include <fcntl.h>
+
 static APART struct mount_point mounts[MOUNTS_MAX];
 static unsigned nmounts;
 static bool looked;
@@ -143,5 +146,33 @@ size_t mount_name(const char *path, unsigned index, const char **name)
 			len++;
 		return len;
 	}
+	return 0;
+}
+
+/* EXO_SYS_MOUNT: for files that the person hands over while the program runs. */
+long mount_add(const char *path, uint32_t port, unsigned flags)
+{
+	char clean[TREE_PATH_MAX], *kept;
+	struct mount_point *m;
+	bool is_dir;
+	size_t len;
+	int err = *path == '/' ? tree_clean(AT_FDCWD, path, clean, &is_dir) : -EINVAL;
+
+	if (err < 0 || flags & ~EXO_MOUNT_READ_ONLY)
+		return err < 0 ? err : -EINVAL;
+	look();
+	len = strlen(clean);
+	for (unsigned i = 0; i < nmounts; i++)
+		if (mounts[i].len == len && !memcmp(mounts[i].path, clean, len))
+			return -EBUSY;
+	if (nmounts == MOUNTS_MAX)
+		return -ENOSPC;
+	kept = mem_alloc(len + 1);
+	if (!kept)
+		return -ENOMEM;
+	memcpy(kept, clean, len + 1);
+	m = at_path(kept, len);
+	m->read_only = flags & EXO_MOUNT_READ_ONLY;
+	m->layer[m->nlayers++].port = port;
 	return 0;
 }

@@ -1,11 +1,13 @@
 /* System calls about the program itself: identity, limits, threads, its end. */
 #include "process.h"
+#include "tree.h"
 
 #include "../drivers/console.h"
 #include "../drivers/vsock.h"
 
 #include <asm/prctl.h>
 #include <exo.h>
+#include <exo_devices.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
@@ -236,6 +238,9 @@ bool call_process(struct regs *r, long *result)
 			*result = -ENETDOWN;
 		else
 			*result = (long)(uintptr_t)vsock_window(PTR(size_t, a));
+		return true;
+	case EXO_SYS_MOUNT:
+		*result = mount_add(PTR(char, a), (uint32_t)b, (unsigned)c);
 		return true;
 	case EXO_SYS_READY:
 		*result = console_control(EXO_CTL_READY, 0);

@@ -18,7 +18,7 @@
 #include "p9_client.h"
 
 #define TREE_PATH_MAX 1024 /* Limit, with the end: longer ones are ENAMETOOLONG */
-#define MOUNTS_MAX 16      /* Limit: paths that are mounted; more are ignored */
+#define MOUNTS_MAX 64      /* Limit: paths that are mounted; more are ignored */
 #define LAYERS_MAX 4       /* Limit: of one union */
 
 struct mount_point {
@@ -36,6 +36,8 @@ bool mount_below(const char *path, bool here);
 /* The index-th name that mounts add to a folder, its length; 0: no more. Duplicates happen. */
 size_t mount_name(const char *path, unsigned index, const char **name);
 bool mount_any(void);
+/* Another mount. 0, -EBUSY: there is one, -ENOSPC… path: absolute, copied. */
+long mount_add(const char *path, uint32_t port, unsigned flags);
 
 /* ---- union.c ------------------------------------------------------------------------- */
 
