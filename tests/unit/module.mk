@@ -7,7 +7,7 @@ UNIT_HELPERS := $(filter-out tests/unit/test_%.c,$(wildcard tests/unit/*.c))
 UNIT_BINS := $(addprefix $(B)/tests/unit/,$(UNIT_TESTS))
 
 # Parts of guests that are pure enough to be tried here.
-UNIT_GUESTS := guests/sdk/lib/sha256.c $(wildcard guests/store/disklog*.c)
+UNIT_GUESTS := guests/sdk/lib/sha256.c $(wildcard guests/store/disklog*.c guests/sdk/gui/draw*.c) guests/sdk/gui/text.c
 UNIT_GUEST_OBJS := $(patsubst %.c,$(B)/obj/host/%.o,$(UNIT_GUESTS))
 
 ifneq ($(MODE),release)
@@ -20,10 +20,10 @@ $(B)/obj/tests/unit/%.o: tests/unit/%.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(HOST_CFLAGS) -Iinclude -Ilib -Ivirtio-backends -Ivmm -Ip9 -Ishell -Ishell/session -Ishell/cli \
-		-Ihidmux -Ikeymap -Ifonts -Ishell/desktop -Iguests/store -Iguests/sdk/include -Itests/unit \
+		-Ihidmux -Ikeymap -Ifonts -Ishell/desktop -Iguests/store -Iguests/sdk/include -Iguests/sdk/gui -Itests/unit \
 		-I$(B)/gen -c -o $@ $<
 
-$(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(call objs,$(UNIT_HELPERS)) $(UNIT_GUEST_OBJS) $(HID_A) $(KEYMAP_A) $(SHELL_A) $(VMM_A) $(BACKEND_A) $(P9_A) $(LIB_A)
+$(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(call objs,$(UNIT_HELPERS)) $(UNIT_GUEST_OBJS) $(FONT_OBJS) $(HID_A) $(KEYMAP_A) $(SHELL_A) $(VMM_A) $(BACKEND_A) $(P9_A) $(LIB_A)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(call host_link,$@,$^,-lcheck -lsubunit -lrt -lm -luring $(JSON_INI))

@@ -36,7 +36,10 @@ void exo_circle(const struct exo_surface *s, int x, int y, int radius, uint32_t 
 void exo_copy(const struct exo_surface *to, int x, int y, const struct exo_surface *from);
 /* Blends premultiplied pixels over what is there. */
 void exo_blend(const struct exo_surface *to, int x, int y, const struct exo_surface *from);
-/* Scales to width x height, smoothly, in place of what is there. Nothing if there is no memory. */
+/*
+ * Scales to width x height, smoothly, in place of what is there. Nothing if there is no memory.
+ * Limit: neither picture wider or higher than 2^24.
+ */
 void exo_scale(const struct exo_surface *to, int x, int y, int width, int height,
 	       const struct exo_surface *from);
 
