@@ -111,11 +111,16 @@ GUEST_EXOS := $(patsubst %,$(B)/guests/%,$(notdir $(GUEST_MANIFESTS)))
 GUEST_TESTS := $(patsubst tests/guest/%.c,$(B)/guests/test/%.elf,$(wildcard tests/guest/*.c))
 GUEST_CFLAGS := -std=gnu17 -D_GNU_SOURCE -fno-common $(WARN)
 
+# term speaks the control socket's JSON: Debian's jansson, which was compiled for glibc.
+$(B)/guests/term.elf: lib/glibc_compat.c
+$(B)/guests/term.elf $(B)/guests/paint.elf: GUEST_MORE = -isystem $(KINC)
+$(B)/guests/term.elf: GUEST_LIBS = $(shell $(CC) -print-file-name=libjansson.a)
+
 .SECONDEXPANSION:
 $(GUEST_ELFS): $(B)/guests/%.elf: $$(wildcard guests/%/*.c guests/%/*.h) $(EXO_CC)
 	$(call say,GUEST,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)CC=$(CC) $(EXO_CC) $(GUEST_CFLAGS) -o $@ $(filter %.c,$^)
+	$(Q)CC=$(CC) $(EXO_CC) $(GUEST_CFLAGS) $(GUEST_MORE) -o $@ $(filter %.c,$^) $(GUEST_LIBS)
 
 $(GUEST_TESTS): $(B)/guests/test/%.elf: tests/guest/%.c $(wildcard tests/guest/*.h) $(EXO_CC)
 	$(call say,GUEST,$@)
