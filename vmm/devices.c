@@ -7,6 +7,7 @@
 #include "gpu.h"
 #include "input.h"
 #include "rng.h"
+#include "sound.h"
 #include "vm.h"
 #include "vsock.h"
 
@@ -316,6 +317,7 @@ static int add_gpu(struct devices *d, struct config *c)
 static int add_screen(struct devices *d, struct config *c, const char **what)
 {
 	uint32_t inputs = c->wire.inputs;
+	bool playback = inputs & EXO_DPY_HAS_PLAYBACK, capture = inputs & EXO_DPY_HAS_CAPTURE;
 	struct desk *desk = d->vm->display.desk;
 	struct vdev *dev;
 	int err;
@@ -331,7 +333,14 @@ static int add_screen(struct devices *d, struct config *c, const char **what)
 			return -errno;
 		put(d, dev);
 	}
-	return err;
+	if (err || !(playback || capture))
+		return err;
+	*what = "sound";
+	dev = sound_create(&d->vm->mem, &d->host, desk, playback, capture);
+	if (!dev)
+		return -errno;
+	put(d, dev);
+	return 0;
 }
 
 int devices_init(struct devices *d, struct vm *vm, const char **what)
