@@ -1,8 +1,8 @@
 /*
- * exo-fs: serves one folder of the host by 9P2000.L. A process of its own for
+ * exo-fs: serves one folder of the host, or one file, by 9P2000.L. A process of its own for
  * each mount, in a sandbox (fs_sandbox.c), because what it decodes comes from a
  * guest. fd 3 is a SEQPACKET socket over which connected stream sockets come, one
- * a packet of one byte; fd 4 is the folder. One thread; no state but the open
+ * a packet of one byte; fd 4 is the folder, or the open file. One thread; no state but the open
  * connections. It ends when fd 3 has hung up and the last connection too: a
  * session that died takes no mounts away from guests that live on.
  */
@@ -34,6 +34,7 @@ struct fs_file {
 	int fd;
 	uint64_t pos; /* of a folder: where its fd is, unless it was moved on */
 	bool moved;
+	bool append; /* fs_file.c: each write goes to its end */
 };
 
 /* fs_backend.c, over FS_ROOT_FD. `fs` of its functions is not used: NULL. */
@@ -50,6 +51,10 @@ int fs_unlink(void *fs, void *dir, const char *name, bool is_dir, void *node);
 int fs_rename(void *fs, void *dir, const char *name, void *to_dir, const char *to_name, void *node);
 long fs_readdir(void *fs, void *file, uint64_t off, void *buf, uint32_t n);
 
+/* fs_file.c: a folder with just the open file FS_ROOT_FD in it, by this name. */
+extern const char *fs_file_name;
+void fs_file_backend(struct p9_backend *b);
+
 struct p9_qid fs_qid(const struct stat *st);
 /* A node for the fd, which it owns from then on; also when it fails. */
 int fs_node_new(int fd, struct fs_node **node, struct p9_qid *qid);
@@ -59,12 +64,15 @@ struct fs_fd_name {
 };
 struct fs_fd_name fs_fd_name(const struct fs_node *node);
 
+/* Those that are valid, of what the fd is. 0 or -errno. */
+int fs_set_times(int fd, const struct p9_setattr *a);
+
 /*
  * In this order, as the first things in the process: begin (one thread, fds 0 to
  * 4), then seal before anything is read from fd 3. 0 or -errno, with *what the
- * step that failed.
+ * step that failed. one_file: fd 4 is a file.
  */
-int fs_sandbox_begin(const char **what);
-int fs_sandbox_seal(const char **what);
+int fs_sandbox_begin(bool one_file, const char **what);
+int fs_sandbox_seal(bool one_file, const char **what);
 
 #endif

@@ -254,13 +254,17 @@ static struct timespec to_timespec(uint32_t valid, uint32_t bit, uint32_t set, s
 	return ts;
 }
 
-static int set_times(const struct fs_node *n, const struct p9_setattr *a)
+int fs_set_times(int fd, const struct p9_setattr *a)
 {
 	const struct timespec ts[2] = {
 		to_timespec(a->valid, P9_SETATTR_ATIME, P9_SETATTR_ATIME_SET, a->atime),
 		to_timespec(a->valid, P9_SETATTR_MTIME, P9_SETATTR_MTIME_SET, a->mtime)};
 
-	return syscall(SYS_utimensat, n->fd, "", ts, AT_EMPTY_PATH) ? -errno : 0;
+	/* "": of an O_PATH fd. NULL: of an open file's, and no path to be filtered. */
+	return syscall(SYS_utimensat, fd, fs_file_name ? NULL : "", ts,
+		       fs_file_name ? 0 : AT_EMPTY_PATH)
+		       ? -errno
+		       : 0;
 }
 
 static int set_owner(const struct fs_node *n, const struct p9_setattr *a)
@@ -290,7 +294,7 @@ static int fs_setattr(void *fs, void *node, void *file, const struct p9_setattr 
 	if (!err && a->valid & P9_SETATTR_MODE)
 		err = set_mode(node, a->mode);
 	if (!err && a->valid & (P9_SETATTR_ATIME | P9_SETATTR_MTIME))
-		err = set_times(node, a);
+		err = fs_set_times(((struct fs_node *)node)->fd, a);
 	return err;
 }
 

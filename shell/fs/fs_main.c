@@ -20,6 +20,7 @@ struct conn {
 static struct server {
 	struct conn conn[FS_CONNS_MAX];
 	struct p9_limits limits;
+	struct p9_backend backend;
 	bool control; /* fd 3 is open at its other end */
 } server;
 
@@ -37,7 +38,7 @@ static void add(int fd)
 
 		if (c->fd >= 0)
 			continue;
-		c->p9 = p9_conn_create(&fs_backend, NULL, &server.limits);
+		c->p9 = p9_conn_create(&server.backend, NULL, &server.limits);
 		if (!c->p9)
 			break;
 		c->fd = fd;
@@ -142,21 +143,46 @@ static int fail(const char *what, int err)
 	return 1;
 }
 
+/* exo-fs [--read-only] [--file NAME] */
+static bool take_arguments(char **argv)
+{
+	char **arg = argv + 1;
+
+	if (*arg && !strcmp(*arg, "--read-only")) {
+		server.limits.read_only = true;
+		arg++;
+	}
+	if (*arg && !strcmp(*arg, "--file") && arg[1]) {
+		fs_file_name = arg[1];
+		arg += 2;
+	}
+	return !*arg && (!fs_file_name || p9_name_valid(p9_str(fs_file_name)));
+}
+
+static bool has_fds(void)
+{
+	struct stat st;
+
+	return !fstat(FS_CONTROL_FD, &st) && S_ISSOCK(st.st_mode) && !fstat(FS_ROOT_FD, &st) &&
+	       (fs_file_name ? S_ISREG(st.st_mode) : S_ISDIR(st.st_mode));
+}
+
 int main(int argc, char **argv)
 {
 	const char *what;
-	struct stat st;
 	int err;
 
-	server.limits.read_only = argc > 1 && !strcmp(argv[1], "--read-only");
-	if (argc > 2 || (argc == 2 && !server.limits.read_only) || fstat(FS_CONTROL_FD, &st) ||
-	    !S_ISSOCK(st.st_mode) || fstat(FS_ROOT_FD, &st) || !S_ISDIR(st.st_mode))
-		return fail("is started by exo, with a socket as fd 3 and a folder as fd 4",
+	if (!argc || !take_arguments(argv) || !has_fds())
+		return fail("is started by exo, with a socket as fd 3 and a folder or file as fd 4",
 			    -EINVAL);
+	server.backend = fs_backend;
+	if (fs_file_name)
+		fs_file_backend(&server.backend);
 	for (unsigned i = 0; i < FS_CONNS_MAX; i++)
 		server.conn[i].fd = -1;
 	server.control = true;
-	if ((err = fs_sandbox_begin(&what)) || (err = fs_sandbox_seal(&what)))
+	if ((err = fs_sandbox_begin(fs_file_name, &what)) ||
+	    (err = fs_sandbox_seal(fs_file_name, &what)))
 		return fail(what, err);
 	return run();
 }

@@ -1,8 +1,8 @@
 /*
- * What exo-fs may still do: the folder is its root directory, it has no
- * capabilities, and a filter of system calls that kills it. It stays the user
- * that started it, because that user's rights are what the mount gives; root
- * without capabilities is just the owner of root's files.
+ * What exo-fs may still do: the folder is its root directory, or of one file it can open
+ * nothing at all; it has no capabilities, and a filter of system calls that kills it. It stays the
+ * user that started it, because that user's rights are what the mount gives; root without
+ * capabilities is just the owner of root's files.
  */
 #include "fs.h"
 #include "fs_seccomp.h"
@@ -113,7 +113,7 @@ static void enter_namespaces(void)
 	(void)unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET);
 }
 
-int fs_sandbox_begin(const char **what)
+int fs_sandbox_begin(bool one_file, const char **what)
 {
 	/* A terminal's are for the program in front; the others are errors of calls too. */
 	static const int ignored[] = {SIGINT, SIGQUIT, SIGHUP, SIGPIPE, SIGXFSZ};
@@ -132,6 +132,8 @@ int fs_sandbox_begin(const char **what)
 	if (syscall(SYS_close_range, FS_ROOT_FD + 1, ~0u, 0) && errno != ENOSYS)
 		return -errno;
 	enter_namespaces();
+	if (one_file) /* no call that takes a path is left after seal */
+		return 0;
 	*what = "/proc/self/fd";
 	err = open_proc(&alone);
 	if (err)
@@ -143,12 +145,14 @@ int fs_sandbox_begin(const char **what)
 	return 0;
 }
 
-int fs_sandbox_seal(const char **what)
+int fs_sandbox_seal(bool one_file, const char **what)
 {
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct none[2] = {0};
-	struct sock_fprog prog = {sizeof(fs_filter) / sizeof(fs_filter[0]),
-				  (struct sock_filter *)(uintptr_t)fs_filter};
+	const struct sock_fprog folder = {sizeof(fs_filter) / sizeof(fs_filter[0]),
+					  (struct sock_filter *)(uintptr_t)fs_filter};
+	const struct sock_fprog file = {sizeof(fs_file_filter) / sizeof(fs_file_filter[0]),
+					(struct sock_filter *)(uintptr_t)fs_file_filter};
 
 	*what = "capabilities";
 	if (syscall(SYS_capset, &head, none))
@@ -157,5 +161,6 @@ int fs_sandbox_seal(const char **what)
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
 		return -errno;
 	*what = "seccomp";
-	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) ? -errno : 0;
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, one_file ? &file : &folder) ? -errno
+											    : 0;
 }

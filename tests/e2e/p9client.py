@@ -204,12 +204,12 @@ class Client:
 
 
 class Server:
-    """exo-fs for one folder."""
+    """exo-fs for one folder; or for what the descriptor `root` is."""
 
-    def __init__(self, folder, *options, program=None, **popen):
+    def __init__(self, folder, *options, program=None, root=None, **popen):
         program = program or os.path.join(os.environ["BUILD"], "bin/exo-fs")
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        root = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+        root = os.open(folder, os.O_PATH | os.O_DIRECTORY) if root is None else root
 
         def place():
             high = [os.dup(theirs.fileno()), os.dup(root)]
