@@ -120,7 +120,7 @@ static void save(struct app *a)
 	if (exo_store_put(&a->store, a->text.bytes, a->text.n, hash) ||
 	    exo_store_set(&a->store, n->name, hash, &version)) {
 		say(a, "Not saved", errno);
-		a->save_at_ns = now_ns() + 5 * SAVE_NS; /* and again */
+		a->save_at_ns = now_ns() + 10 * SAVE_NS; /* and again */
 		return;
 	}
 	n->version = version;
@@ -449,13 +449,18 @@ int main(void)
 		perror("notes: no window");
 		return 1;
 	}
+	/* The store may have to be started: the window does not wait for it. */
+	say(&a, "Looking for the store", 0);
+	draw(&a);
 	exo_store_init(&a.store);
-	a.store.timeout_ms = 5000;
+	a.store.timeout_ms = 2000;
 	load_list(&a);
 	if (a.nnotes)
 		open_note(&a, 0);
 	else
 		new_note(&a);
+	if (!strcmp(a.status, "Looking for the store"))
+		say(&a, "", 0);
 	for (;;) {
 		int got;
 

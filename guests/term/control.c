@@ -177,8 +177,10 @@ void control_open(void)
 	if (wire.fd >= 0)
 		term_print(INK_GOOD, "connected to the session; `help` lists the commands");
 	else
-		term_print(INK_BAD, "no control channel: %s. The manifest needs [uses] control =",
-			   strerror(errno));
+		term_print(INK_BAD, "no control channel: %s%s", strerror(errno),
+			   errno == ENOENT || errno == EACCES
+				   ? "; the manifest needs `control =` in [uses]"
+				   : "");
 }
 
 static bool send_line(const char *text, size_t n)
