@@ -170,7 +170,7 @@ void desk_set_socket(struct desk *k, int fd)
 	if (fd < 0)
 		return;
 	replace_socket(k, fd);
-	tell_attached(k, true);
+	tell_attached(k, desk_there(k));
 }
 
 bool desk_send(struct desk *k, enum exo_dpy_type type, void *msg, size_t len)
