@@ -346,6 +346,7 @@ struct desktop {
 	/* Of their files. */
 	void *core, *compose, *table, *services, *clip, *files, *remote, *notices, *audio, *shot;
 	char directory[96]; /* the session's */
+	char layout[32];    /* name of keyboard.map */
 	unsigned watching;
 	uint64_t frames, wakeups; /* counters, for tests */
 	uint64_t presented_ns;    /* when the last frame was shown */
@@ -378,6 +379,17 @@ void desktop_end(struct desktop *d, int exit_code);
 const struct canvas *desktop_screen(struct desktop *d);
 /* Writes a PNG: the screen, or a window's content. 0 or -errno. */
 int shot_write(struct desktop *d, const char *path, const struct hid_rect *part);
+/* For the person: the screen, to a new file in the folder of pictures; a notice says which. */
+void shot_screenshot(struct desktop *d);
+/*
+ * From now on every frame goes to path: NAME.y4m, else a folder of numbered PNG pictures. What
+ * the disk is too slow for is left out. 0 or -errno.
+ */
+int shot_cast_begin(struct desktop *d, const char *path);
+/* All that was taken is written when it returns; the frames, and how many were left out. */
+uint64_t shot_cast_end(struct desktop *d, uint64_t *dropped);
+bool shot_casting(const struct desktop *d);
+void shot_frame(struct desktop *d, uint64_t now_ns); /* a frame was presented */
 
 /*
  * The outcome of main.c's options, for remote.c: --scenario and --demo run `exo script` as a

@@ -407,7 +407,7 @@ bool screen_picture(struct screen *s, unsigned scanout, struct canvas *c, uint32
 		.pixels = (uint32_t *)(void *)(s->memory + p->offset),
 		.width = (int)p->width,
 		.height = (int)p->height,
-		.stride = (int)(p->stride / 4),
+		.stride = (int)(p->height > 1 ? p->stride / 4 : p->width), /* else unbounded */
 	};
 	*format = p->format;
 	return true;
