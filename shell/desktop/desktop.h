@@ -5,9 +5,9 @@
  * waits for a guest.
  *
  *	main.c      options, start, end            output*.c  SDL2, headless; KMS to come
- *	core.c      struct desktop, hid's ops      compose.c  pictures and frames to the screen
+ *	core.c, events.c  the loop; hid's ops     compose.c  pictures and frames to the screen
  *	screen.c    one guest's pictures, input    paint.c, text.c, theme.c  drawing for the shell
- *	audio.c     mixing                         shot.c     screenshots, screencast
+ *	audio.c, capture.c  sound                       shot.c, cast.c  screenshots, screencast
  *	link.c      the session's control socket   guests.c   what is known of each guest
  *	panel.c     windows of the shell's own     panel_*.c  launcher, windows, console, graph, …
  *	service.c   the service "desktop"          clip.c     clipboard; chooser.c, files.c powerbox
@@ -356,6 +356,23 @@ struct desktop {
 	int exit_code;
 };
 
+struct output_class;
+struct desktop_setup {
+	const struct output_class *output;
+	int width, height; /* 0: the output's own choice */
+	uint32_t scale;    /* 120ths; 0: the output's own */
+	bool fullscreen, dark;
+	const char *keymap;                  /* or NULL */
+	const char *wav;                     /* what is played goes there, too; or NULL */
+	struct hid_chord chord[HID_ACTIONS]; /* key 0: the default */
+};
+
+/* d: zeroes but for directory. 0, or -errno with why; desktop_close in any case. */
+int desktop_open(struct desktop *d, const struct desktop_setup *setup, char why[256]);
+/* Until desktop_end; its exit code. */
+int desktop_run(struct desktop *d);
+void desktop_close(struct desktop *d);
+
 uint64_t desktop_now(const struct desktop *d); /* CLOCK_MONOTONIC */
 /* Something is to be drawn, or is due then: the loop looks again. */
 void desktop_wake_at(struct desktop *d, uint64_t when_ns);
@@ -369,11 +386,17 @@ void desktop_touch(struct desktop *d, unsigned slot, unsigned phase, int x, int 
 /* The host's window has the keyboard, or no longer. */
 void desktop_host_focus(struct desktop *d, bool there);
 void desktop_action(struct desktop *d, enum hid_action action);
+/* HID_ACTION_LAUNCHER: "launcher", …; HID_ACTION_NONE: no such word. */
+enum hid_action desktop_action_named(const char *word);
+/* The close button of its window: the person means it. */
+void desktop_close_window(struct desktop *d, hid_id id);
 /* The chords as they are set. */
 void desktop_chords(const struct desktop *d, struct hid_chord chord[HID_ACTIONS]);
 void desktop_set_layout(struct desktop *d, const char *keymap); /* unknown: a notice */
 void desktop_set_theme(struct desktop *d, bool dark);
 void desktop_resized(struct desktop *d, int width, int height, uint32_t scale);
+/* Asks the output for another size; desktop_resized says what came of it. */
+void desktop_resize(struct desktop *d, int width, int height);
 void desktop_end(struct desktop *d, int exit_code);
 /* The screen as it was last presented; valid until the loop goes on. */
 const struct canvas *desktop_screen(struct desktop *d);
@@ -388,6 +411,8 @@ void shot_screenshot(struct desktop *d);
 int shot_cast_begin(struct desktop *d, const char *path);
 /* All that was taken is written when it returns; the frames, and how many were left out. */
 uint64_t shot_cast_end(struct desktop *d, uint64_t *dropped);
+/* Where a picture or film of now goes: "…/exoshell-DATE-TIME" and this ending. */
+void shot_new_name(char path[4096], const char *ending);
 bool shot_casting(const struct desktop *d);
 void shot_frame(struct desktop *d, uint64_t now_ns); /* a frame was presented */
 

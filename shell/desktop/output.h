@@ -33,11 +33,13 @@ struct output_class {
 	void (*poll)(struct output *o);
 	int (*fd)(const struct output *o);            /* -1: it has none */
 	uint64_t (*frame_ns)(const struct output *o); /* time between frames of the monitor */
+	void (*resize)(struct output *o, int width, int height);
 };
 
 struct output {
 	const struct output_class *cls;
 	struct desktop *desktop;
+	uint64_t poll_ns; /* without an fd to wait for: to be looked at so often; 0: never */
 };
 
 extern const struct output_class output_sdl, output_headless;
