@@ -198,8 +198,14 @@ void gpu_attached(struct gpu *g, bool there)
 /* From now on s shows res, as its fields say, or nothing. */
 static void show(struct gpu *g, struct gpu_scanout *s, struct gpu_resource *res)
 {
+	struct gpu_box *late = &s->late;
+
 	s->res = res;
-	s->late.width = 0;
+	/* What is new in a picture of the same size is only what was not said yet. */
+	late->width = res ? clip(late->x, late->width, 0, s->box.width, &late->x) : 0;
+	late->height = res ? clip(late->y, late->height, 0, s->box.height, &late->y) : 0;
+	if (!late->height)
+		late->width = 0;
 	s->stale = res && res->kind == GPU_BLOB_GUEST;
 	s->say_picture = res ? !s->stale : s->told != NULL;
 	release(g, s, s->flushed);

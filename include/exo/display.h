@@ -89,7 +89,9 @@ struct exo_dpy_mode {
 /*
  * What scanout shows from now on; width 0: nothing. All of
  * offset + (height - 1) * stride + width * 4 is inside the picture memory.
- * What has changed in it is said by FLUSH; after this message, everything has.
+ * What has changed in it is said by FLUSH. If the last picture had another size or format, or
+ * there was none, everything has; else nothing but what FLUSH says: a guest may draw in turns in
+ * two pictures, and still say how little is new.
  */
 struct exo_dpy_scanout {
 	struct exo_dpy_header h;

@@ -163,7 +163,7 @@ static bool check_picture(const struct screen *s, const struct exo_dpy_scanout *
 static const char *take_scanout(struct screen *s, const struct exo_dpy_scanout *m)
 {
 	struct scan *scan;
-	bool changed;
+	bool changed, other;
 
 	if (m->scanout >= s->scanouts)
 		return "a scanout that it does not have";
@@ -171,11 +171,13 @@ static const char *take_scanout(struct screen *s, const struct exo_dpy_scanout *
 		return "a picture outside its memory";
 	scan = &s->scan[m->scanout];
 	changed = scan->shown != (m->width != 0);
+	other = changed || m->width != scan->picture.width || m->height != scan->picture.height ||
+		m->format != scan->picture.format;
 	scan->shown = m->width != 0;
 	scan->picture = *m;
 	if (changed)
 		guests_window_changed(s->guest, m->scanout);
-	if (scan->shown)
+	if (scan->shown && other)
 		damage_all(s, m->scanout);
 	return NULL;
 }

@@ -16,13 +16,14 @@ struct source {
 	struct virtio_dev *dev;
 	struct virtq q;
 	struct exo_input_info info;
+	uint64_t since_ns; /* of the interrupt for the oldest event that is in the ring; 0: none */
 	struct virtio_input_event event[RING_SIZE];
 	uint8_t by_head[RING_SIZE];
 	uint8_t ring[VIRTQ_SPACE(RING_SIZE)] __attribute__((aligned(VIRTQ_ALIGN)));
 };
 
 APART static struct source sources[EXO_INPUT_DEVICES_MAX];
-static unsigned nsources, turn;
+static unsigned nsources;
 static bool tried;
 const char input_chan;
 
@@ -31,6 +32,8 @@ static void on_interrupt(void *arg)
 	struct source *s = arg;
 
 	virtio_ack(s->dev);
+	if (!s->since_ns)
+		s->since_ns = clock_ns();
 	thread_wake(&input_chan);
 }
 
@@ -164,7 +167,7 @@ static bool take(struct source *s, struct exo_input_event *e)
 	if (head < 0)
 		return false;
 	from = &s->event[s->by_head[head]];
-	*e = (struct exo_input_event){.time_ns = clock_ns(),
+	*e = (struct exo_input_event){.time_ns = s->since_ns,
 				      .device = (uint16_t)s->info.index,
 				      .type = from->type,
 				      .code = from->code,
@@ -177,18 +180,26 @@ static bool take(struct source *s, struct exo_input_event *e)
 	return true;
 }
 
-/* Whole reports of one device, then the next one's turn. */
+/* The device that has waited longest has its turn: a click comes before what is typed after it. */
 bool input_event(struct exo_input_event *e)
 {
+	struct source *first = NULL;
+
 	for (unsigned i = 0; i < nsources; i++) {
-		if (take(&sources[turn], e)) {
-			if (e->type == EV_SYN && e->code == SYN_REPORT)
-				turn = (turn + 1) % nsources;
-			return true;
-		}
-		turn = (turn + 1) % nsources;
+		struct source *s = &sources[i];
+
+		if (!virtq_has_used(&s->q))
+			continue;
+		if (!s->since_ns) /* its interrupt is on the way */
+			s->since_ns = clock_ns();
+		if (!first || s->since_ns < first->since_ns)
+			first = s;
 	}
-	return false;
+	if (!first || !take(first, e))
+		return false;
+	if (!virtq_has_used(&first->q))
+		first->since_ns = virtq_irq_on(&first->q) ? clock_ns() : 0;
+	return true;
 }
 
 bool input_listen(void)
