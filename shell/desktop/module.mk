@@ -20,8 +20,9 @@ $(B)/obj/desk/%.o: %.c
 		-Ikeymap -Ifonts -Ishell/desktop -I$(B)/gen -c -o $@ $<
 
 # What it shares with the session: how manifests are read.
-$(B)/obj/desk/shell/desktop/programs.o: DESK_CFLAGS += -Ishell/session
-$(B)/obj/desk/shell/session/%.o $(B)/obj/desk/shell/text.o $(B)/obj/desk/shell/opts.o: DESK_CFLAGS += -Ishell -Ishell/session
+$(B)/obj/desk/shell/desktop/programs.o: DESK_CFLAGS += -Ishell -Ishell/session
+$(B)/obj/desk/shell/session/%.o $(B)/obj/desk/shell/guest_display.o $(B)/obj/desk/shell/text.o $(B)/obj/desk/shell/opts.o \
+$(DESK_MAIN): DESK_CFLAGS += -Ishell -Ishell/session
 
 $(DESK_A): $(filter-out $(DESK_MAIN),$(DESK_OBJS)) $(FONT_OBJS)
 	$(archive)
