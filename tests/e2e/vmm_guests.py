@@ -325,6 +325,7 @@ def sandbox_probe():
                   f"{len(IOCTLS[thread])} ioctls", f"{[hex(i) for i in ioctls]}")
         want = ["own-tgkill", "map-shared", "map-shared-fixed", "map-read-only",
                 "map-nothing-fixed", "fcntl-seals"] if thread == "loop" else []
+        want.append("madvise-remove")
         tap.check(other == ["other " + w for w in want], f"the {thread} thread signals at most "
                   "itself, maps only what channels need and nothing to run; no other ABI",
                   f"{other}")

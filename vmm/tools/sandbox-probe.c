@@ -151,6 +151,8 @@ static void try_others(void)
 		{"fcntl-add-seals", {.nr = SYS_fcntl, .arg = {-1, F_ADD_SEALS}}},
 		{"fcntl-flags", {.nr = SYS_fcntl, .arg = {-1, F_SETFL}}},
 		{"fcntl-dup", {.nr = SYS_fcntl, .arg = {-1, F_DUPFD}}},
+		{"madvise-remove", {.nr = SYS_madvise, .arg = {0, 0, MADV_REMOVE}}},
+		{"madvise-not-needed", {.nr = SYS_madvise, .arg = {0, 0, MADV_DONTNEED}}},
 		{"32-bit-exit", {.nr = 1, .compat = true}},
 		{"32-bit-getpid", {.nr = 20, .compat = true}},
 	};
