@@ -55,6 +55,7 @@ APART static struct {
 		struct virtio_snd_pcm_set_params params;
 	} request;
 	struct {
+		uint32_t unused; /* so that both are where they want to be */
 		struct virtio_snd_hdr h;
 		struct virtio_snd_pcm_info info[STREAMS_MAX];
 	} answer;
@@ -76,7 +77,9 @@ static void collect_stream(struct sound_stream *s)
 
 		told = len < sizeof(p->status) ? 0 : len - (uint32_t)sizeof(p->status);
 		p->flying = false;
-		p->bytes = s->capture ? MIN(told, s->period_bytes) : 0;
+		p->bytes = s->capture && p->status.status == VIRTIO_SND_S_OK
+				   ? MIN(told, s->period_bytes)
+				   : 0;
 		p->at = 0;
 		s->flying--;
 		if (!s->capture && len >= sizeof(p->status) && s->bytes_per_s)
@@ -122,7 +125,7 @@ static void on_interrupt(void *arg)
 /* Sends snd.request, which the caller has filled in while `busy` was his. */
 static int run(uint32_t bytes, uint32_t answer_bytes)
 {
-	struct virtq_buf b[] = {{&snd.request, bytes}, {&snd.answer, answer_bytes}};
+	struct virtq_buf b[] = {{&snd.request, bytes}, {&snd.answer.h, answer_bytes}};
 
 	snd.answered = false;
 	snd.answer.h.code = 0;
