@@ -4,14 +4,16 @@
  * has a grant for; its server is started by the first connection, and again when one comes
  * after it died. It ends when the guest has: with its last connection and our end of
  * its control socket.
- */
+ * */
+#include "mounts_impl.h"
+
 #include "clock.h"
 #include "fdmsg.h"
 #include "search.h"
-#include "session.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,17 +38,6 @@ struct server {
 	int control_fd;
 };
 
-struct mount {
-	struct mount *next;
-	char *path; /* in the guest */
-	char service[POLICY_NAME_MAX];
-	uint32_t grant; /* made here; 0: none */
-	bool read_only;
-	int folder_fd; /* -1: a service of somebody else */
-	struct server *server;
-	uint64_t spawned_ns;
-};
-
 /* ---- the server -------------------------------------------------------------------- */
 
 static void free_server(struct server *v)
@@ -69,7 +60,10 @@ static void on_dead(void *opaque, int fd, uint32_t events)
 	free_server(v);
 }
 
-/* What is left of it goes by itself. */
+/*
+ * What is left of it goes by itself. Of an offered file nothing is left: its guest's VMM should
+ * hang up, but this does not depend on it (H-34).
+ */
 static void let_go(struct mount *mount)
 {
 	struct server *v = mount->server;
@@ -77,6 +71,8 @@ static void let_go(struct mount *mount)
 	mount->server = NULL;
 	if (!v)
 		return;
+	if (mount->file)
+		(void)syscall(SYS_pidfd_send_signal, v->pid_fd, SIGKILL, NULL, 0);
 	v->mount = NULL;
 	close(v->control_fd);
 	v->control_fd = -1;
@@ -96,13 +92,19 @@ static int find_program(char path[SEARCH_PATH_MAX])
 /* Its standard streams are our standard error: no copies of anybody's pipes. */
 static int start_program(const struct mount *mount, int control_fd, pid_t *pid)
 {
-	char path[SEARCH_PATH_MAX], name[] = "exo-fs", option[] = "--read-only";
-	char *argv[] = {name, mount->read_only ? option : NULL, NULL}, *envp[] = {NULL};
+	char path[SEARCH_PATH_MAX], name[] = "exo-fs", option[] = "--read-only", file[] = "--file";
+	char *argv[5] = {name}, *envp[] = {NULL};
 	posix_spawn_file_actions_t actions;
-	int err = find_program(path);
+	int err = find_program(path), argc = 1;
 
 	if (err)
 		return err;
+	if (mount->read_only)
+		argv[argc++] = option;
+	if (mount->file) {
+		argv[argc++] = file;
+		argv[argc] = mount->file;
+	}
 	err = posix_spawn_file_actions_init(&actions);
 	if (err)
 		return -err;
@@ -212,7 +214,7 @@ int mounts_connect(struct session *s, const struct machine *opener, const char *
 
 /* ---- of a guest ------------------------------------------------------------------------ */
 
-static void free_mount(struct machine *m, struct mount *mount)
+void mounts_free(struct machine *m, struct mount *mount)
 {
 	struct policy *p = m->session->policy;
 
@@ -225,15 +227,18 @@ static void free_mount(struct machine *m, struct mount *mount)
 		close(mount->folder_fd);
 	}
 	free(mount->path);
+	free(mount->file);
 	free(mount);
 }
 
 void mounts_machine_gone(struct machine *m)
 {
+	if (m->options)
+		json_object_del(m->options, "offered");
 	while (m->mounts) {
 		struct mount *next = m->mounts->next;
 
-		free_mount(m, m->mounts);
+		mounts_free(m, m->mounts);
 		m->mounts = next;
 	}
 }
@@ -243,27 +248,33 @@ static unsigned count_folders(const struct machine *m)
 	unsigned n = 0;
 
 	for (const struct mount *mount = m->mounts; mount; mount = mount->next)
-		n += mount->folder_fd >= 0;
+		n += mount->folder_fd >= 0 && !mount->file;
 	return n;
 }
 
-/* A service of our own for the folder. */
-static int add_folder(struct machine *m, struct mount *mount, const char *source)
+/* A service of our own for what fd is, which is ours no more. */
+int mounts_add_service(struct machine *m, struct mount *mount, int fd)
 {
 	struct policy *p = m->session->policy;
-	int fd = open(source, O_PATH | O_DIRECTORY | O_CLOEXEC), err;
+	int err;
 
-	if (fd < 0)
-		return -errno;
 	mount->folder_fd = fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FD);
 	err = mount->folder_fd < 0 ? -errno : 0;
 	close(fd);
-	if (err)
-		return err;
+	if (!err)
+		err = policy_add_service(p, mount->service, "host", 1, false);
+	return err ? err : policy_set_ready(p, mount->service, true);
+}
+
+static int add_folder(struct machine *m, struct mount *mount, const char *source)
+{
+	int fd = open(source, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
 	snprintf(mount->service, sizeof(mount->service), "fs-%llu-%u",
 		 (unsigned long long)m->number, count_folders(m));
-	err = policy_add_service(p, mount->service, "host", 1, false);
-	return err ? err : policy_set_ready(p, mount->service, true);
+	return mounts_add_service(m, mount, fd);
 }
 
 /* That the mount is asked for is the grant, where there is none yet. */
@@ -311,7 +322,7 @@ int mounts_add(struct machine *m, const char *source, const char *path, bool rea
 	if (!err)
 		err = add_grant(m, mount);
 	if (err) {
-		free_mount(m, mount);
+		mounts_free(m, mount);
 		return fail(why, err, source, path);
 	}
 	while (*last)
@@ -342,13 +353,14 @@ void mounts_adopt(struct machine *m)
 			(void)mounts_add(m, source, json_string_value(json_object_get(one, "path")),
 					 json_is_true(json_object_get(one, "ro")), why);
 	}
+	mounts_adopt_offers(m);
 }
 
 char *mounts_environment(struct machine *m)
 {
 	char *text = NULL;
 	size_t size;
-	FILE *f = m->mounts ? open_memstream(&text, &size) : NULL;
+	FILE *f = m->mounts ? open_memstream(&text, &size) : NULL; /* nothing is offered yet */
 
 	if (!f)
 		return NULL;

@@ -107,7 +107,57 @@ static void op_desktop(struct request *r)
 		display_give(m);
 }
 
+/* ---- files --------------------------------------------------------------------------- */
+
+static void refuse_file(struct request *r, int err)
+{
+	const char *path = request_string(r, "path");
+	enum control_error code = err == -ENOENT   ? CONTROL_NOT_FOUND
+				  : err == -ENOSPC ? CONTROL_LIMIT
+				  : err == -ENOMEM ? CONTROL_INTERNAL
+				  : err == -EMFILE ? CONTROL_INTERNAL
+						   : CONTROL_INVALID;
+
+	request_fail(r, code, "%s: %s", path,
+		     err == -EINVAL ? "not a regular file" : strerror(-err));
+}
+
+static void op_offer_file(struct request *r)
+{
+	const char *path = request_string(r, "path"), *rights = request_string(r, "rights");
+	bool writable = rights && !strcmp(rights, "rw"), create = request_bool(r, "create");
+	uint32_t grant, port;
+	struct machine *m;
+	int err;
+
+	if (request_session(r)->desktop != r->client)
+		return request_fail(r, CONTROL_REFUSED, "offer-file: only the desktop may");
+	if (rights && !writable && strcmp(rights, "r") != 0)
+		return request_fail(r, CONTROL_BAD_REQUEST, "rights: must be \"r\" or \"rw\"");
+	if (create && !writable)
+		return request_fail(r, CONTROL_BAD_REQUEST, "create: needs the rights \"rw\"");
+	m = request_machine(r);
+	if (!m)
+		return;
+	if (!machine_runs(m) || !m->subject)
+		return request_fail(r, CONTROL_ENDED, "%s does not run", m->name);
+	err = mounts_offer(m, path, writable, create, &grant, &port);
+	if (err)
+		return refuse_file(r, err);
+	request_ok(r, json_pack("{s:I, s:I, s:s}", "port", (json_int_t)port, "grant",
+				(json_int_t)grant, "name", strrchr(path, '/') + 1));
+}
+
+/* ---- table --------------------------------------------------------------------------- */
+
+static const struct field offer_fields[] = {{"guest", FIELD_NAME, true, NULL},
+					    {"path", FIELD_PATH, true, NULL},
+					    {"rights", FIELD_STRING, false, NULL},
+					    {"create", FIELD_BOOL, false, NULL},
+					    {NULL}};
+
 const struct op ops_desktop[] = {
 	{"desktop", NULL, op_desktop, false},
+	{"offer-file", offer_fields, op_offer_file, false},
 	{NULL},
 };

@@ -11,7 +11,7 @@
  *	wire.c      connections: from a request through policy to two VMMs
  *	caps.c      what guests ask on port 1 (exo/channel.h)
  *	memory.c    memory that guests create and offer
- *	mounts.c    folders of the host behind sandboxed file servers
+ *	mounts*.c   folders and files of the host behind sandboxed file servers
  *	display.c   guests' displays and the desktop that shows them
  *	policy*.c   who may reach what: pure logic
  *	state.c     what survives a restart; audit.c the log of grants and uses
@@ -153,6 +153,7 @@ struct session {
 	bool leave_guests;
 	bool is_private; /* of one exo run: ends with its client */
 	bool state_dirty;
+	bool grants_ended;  /* some have: mounts_look_at_grants */
 	uint64_t timer_ns;  /* armed */
 	uint64_t end_by_ns; /* a shutdown takes no longer */
 	struct machine *forgotten;
@@ -424,6 +425,15 @@ int mounts_add(struct machine *m, const char *source, const char *path, bool rea
  * it is and no other (NULL: a host program): its fd, or -errno.
  */
 int mounts_connect(struct session *s, const struct machine *opener, const char *service);
+/*
+ * A regular file of the host (absolute path) for a running guest: its server is reachable by
+ * m alone, at *port, as long as *grant holds. create: made if it is not there. 0, -ENOSPC:
+ * too many, or -errno of the file.
+ */
+int mounts_offer(struct machine *m, const char *path, bool writable, bool create, uint32_t *grant,
+		 uint32_t *port);
+/* Some grant has ended: what was offered by it ends. Not from within the policy. */
+void mounts_look_at_grants(struct session *s);
 /* Of a guest of an earlier session: its folders' services are there again. */
 void mounts_adopt(struct machine *m);
 void mounts_machine_gone(struct machine *m);

@@ -196,6 +196,10 @@ static void on_timer(void *opaque)
 	s->timer_ns = 0;
 	session_wake_at(s, lifecycle_tick(s, now));
 	session_wake_at(s, policy_expire(s->policy, now));
+	if (s->grants_ended) {
+		s->grants_ended = false;
+		mounts_look_at_grants(s);
+	}
 	session_wake_at(s, wire_tick(s, now));
 	session_wake_at(s, machine_tick(s, now));
 	session_wake_at(s, control_tick(s, now));
@@ -244,6 +248,10 @@ static void on_policy_event(void *opaque, const struct policy_event *e)
 
 	state_event(s, e);
 	audit_event(s, e);
+	if (e->kind != POLICY_EVENT_REVOKE && e->kind != POLICY_EVENT_EXPIRE)
+		return;
+	s->grants_ended = true;
+	session_wake_at(s, 1);
 }
 
 static void close_conn(void *opaque, uint32_t conn, enum exo_reason reason)

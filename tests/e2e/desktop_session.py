@@ -4,8 +4,11 @@ import fcntl
 import os
 import shutil
 import socket
+import struct
 import sys
+import time
 
+from p9client import Client, Gone, P9Error
 from session_rig import *
 from vmmctl import Tap
 
@@ -269,6 +272,143 @@ def crowd(s):
     d.close()
 
 
-for function in (configured, options, attached, events, restarted, crowd):
+def file_client(v, port):
+    """The guest connects to what was offered: a 9P client, or the refusal's word."""
+    v.request(port)
+    payload, fds = v.expect(VSOCK_REPLY)
+    fields = struct.unpack("<IIIiIIIIQQ", payload)
+    if not fds:
+        return REASONS[fields[7]]
+    sock = socket.socket(fileno=fds[0])
+    sock.setblocking(True)
+    c = Client(sock)
+    c.info = fields[8], fields[5], OPENER  # for CHANNELS
+    return c
+
+
+def servers(s):
+    """Processes exo-fs of the session."""
+    with open(f"/proc/{s.process.pid}/task/{s.process.pid}/children") as f:
+        children = f.read().split()
+    names = []
+    for pid in children:
+        try:
+            with open(f"/proc/{pid}/comm") as f:
+                names.append(f.read().strip())
+        except OSError:
+            pass
+    return names.count("exo-fs")
+
+
+def offered(s):
+    """A file for one guest, until the grant or the guest ends."""
+    folder = os.path.join(s.folder, "host")
+    os.mkdir(folder)
+    path, secret = os.path.join(folder, "a file.txt"), os.path.join(folder, "secret")
+    for p, text in ((path, "chosen"), (secret, "SECRET")):
+        with open(p, "w") as f:
+            f.write(text)
+    desktop = Desktop(s)
+    client = desktop.client
+    v, other = s.puppet("paint", display=[]), s.puppet("other", display=[])
+    tap.check(s.control.code("offer-file", guest="paint", path=path) == "refused",
+              "only the desktop offers files")
+    a = client.ask("offer-file", guest="paint", path=path)
+    tap.check(a["name"] == "a file.txt" and a["port"] >> 24 == 1, "the desktop does", f"{a}")
+    c = file_client(v, a["port"])
+    f = c.walk("a file.txt")
+    c.open(f)
+    tap.check(c.list() == ["a file.txt"] and c.read(f) == b"chosen" and servers(s) == 1,
+              "the guest finds the file, and nothing else")
+    bad = []
+    for call in (lambda: c.walk("secret"), lambda: c.walk(".."), lambda: c.create(c.walk(), "x"),
+                 lambda: c.open(c.walk("a file.txt"), 2), lambda: c.unlink("a file.txt"),
+                 lambda: c.link(c.root, f, "y"), lambda: c.symlink("z", secret)):
+        try:
+            call()
+            bad.append(call)
+        except P9Error:
+            pass
+    tap.check(not bad and sorted(os.listdir(folder)) == ["a file.txt", "secret"],
+              "H-28: and can do no more with it")
+    grants = [g for g in s.control.ask("wires")["grants"] if g["grant"] == a["grant"]]
+    tap.check(len(grants) == 1 and grants[0]["guest"] == "paint" and
+              grants[0]["origin"] == "person" and "a_file.txt" in grants[0]["service"],
+              "the grant can be seen", f"{grants}")
+    other.request(a["port"])
+    word = other.refusal()
+    tap.check(word and word[0] in ("no-slot", "stale"), "another guest cannot come to it", f"{word}")
+    s.control.ask("grant", guest="other", service=grants[0]["service"])
+    port = other.talk().call("RESOLVE", name=grants[0]["service"])["port"]
+    got = file_client(other, port)
+    tap.check(isinstance(got, str), "nor with a grant for its name: it is one guest's", f"{got}")
+    new = os.path.join(folder, "new")
+    b = client.ask("offer-file", guest="paint", path=new, rights="rw", create=True)
+    d = file_client(v, b["port"])
+    g = d.walk("new")
+    d.open(g, 2)
+    d.write(g, b"written")
+    tap.check(open(new).read() == "written" and servers(s) == 2 and b["port"] != a["port"],
+              "a file is made when it is to be, and written")
+    for p, code in ((os.path.join(folder, "none"), "not-found"), (folder, "invalid"),
+                    (folder + "/", "invalid"), ("/dev/null", "invalid"), ("/", "invalid")):
+        got = client.code("offer-file", guest="paint", path=p)
+        tap.check(got == code, f"{os.path.basename(p) or p} is not offered: {code}", got)
+    os.mkfifo(os.path.join(folder, "fifo"))
+    tap.check(client.code("offer-file", guest="paint", path=os.path.join(folder, "fifo")) == "invalid"
+              and client.ask("hello"), "nor a FIFO, and nobody waits for its writer")
+    # One is taken back.
+    tap.check(client.ask("revoke", grant=b["grant"])["revoked"] == 1 and
+              v.closed() == (d.info[1], "revoked"), "revoke ends it for the guest's VMM")
+    tap.check(not answers(d), "H-34 and it ends, whatever that does")
+    d.close()
+    tap.check(wait_for(lambda: servers(s) == 1), "and its server is gone")
+    v.request(b["port"])
+    word = v.refusal()
+    tap.check(word and word[0] in ("revoked", "stale", "no-slot"), "its port leads nowhere", f"{word}")
+    tap.check(c.read(f) == b"chosen", "the other file is still there")
+    grant = client.ask("offer-file", guest="paint", path=path)["grant"]
+    client.ask("revoke", grant=grant)
+    tap.check(client.ask("offer-file", guest="paint", path=path)["grant"] != grant,
+              "it can be offered again")
+    many = [client.code("offer-file", guest="paint", path=path) for _ in range(70)]
+    tap.check(many.count("ok") <= 64 and many[-1] == "limit", "64 files a guest",
+              f"{many.count('ok')}")
+    # A session that is killed takes no file away.
+    desktop.close()
+    s.crash()
+    s.begin()
+    hello(v)
+    channels(v, c.info)
+    hello(other)
+    channels(other)
+    s.wait_state("paint", "ready")
+    tap.check(c.read(f) == b"chosen", "open connections outlive a session")
+    again = file_client(v, a["port"])
+    tap.check(isinstance(again, Client) and again.list() == ["a file.txt"],
+              "and the next session offers the file still", f"{again}")
+    fds = len(os.listdir(f"/proc/{s.process.pid}/fd"))
+    again.close()
+    c.close()
+    v.ended()
+    s.wait_state("paint", "ended")
+    tap.check(wait_for(lambda: servers(s) == 0), "with the guest its files' servers end")
+    left = [g for g in s.control.ask("wires")["grants"] if g["service"].startswith("file-") and
+            g["guest"] == "paint"]
+    now = len(os.listdir(f"/proc/{s.process.pid}/fd"))
+    tap.check(not left and now < fds - 40, "and its grants, and descriptors",
+              f"{left} {fds} then {now}")
+
+
+def answers(client):
+    """Does the 9P client's server still answer?"""
+    try:
+        client.walk()
+        return True
+    except (Gone, P9Error):
+        return False
+
+
+for function in (offered, configured, options, attached, events, restarted, crowd):
     section(function)
 sys.exit(tap.done())

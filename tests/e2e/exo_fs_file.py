@@ -4,7 +4,6 @@ in a scratch folder."""
 import errno
 import os
 import stat
-
 import sys
 
 from p9client import Gone, P9Error, Server, message, DIR, O_APPEND, O_CREAT, O_EXCL, O_TRUNC

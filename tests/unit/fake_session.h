@@ -47,7 +47,8 @@ static struct {
 		wire_host_fn *done;
 		void *opaque;
 	} ask[FAKE_ASKS]; /* that wait, oldest first */
-	int host_fd;      /* the guest's end of the last connection, or -1 */
+	int offer_err;
+	int host_fd; /* the guest's end of the last connection, or -1 */
 	wire_accept_fn *accept;
 	void *accept_opaque;
 } fake;
@@ -246,6 +247,17 @@ void machine_request_stats(struct machine *m)
 void display_give(struct machine *m)
 {
 	fake_say("display(%s) ", m->name);
+}
+
+/* ---- mounts.c ------------------------------------------------------------------------------ */
+
+int mounts_offer(struct machine *m, const char *path, bool writable, bool create, uint32_t *grant,
+		 uint32_t *port)
+{
+	fake_say("offer(%s, %s, %d %d) ", m->name, path, writable, create);
+	*grant = 7;
+	*port = 1 << 24;
+	return fake.offer_err;
 }
 
 /* ---- wire.c ---------------------------------------------------------------------------- */

@@ -138,13 +138,58 @@ START_TEST(streams_without_attach)
 }
 END_TEST
 
+START_TEST(files_are_offered)
+{
+	static const struct {
+		int err;
+		const char *code, *words;
+	} errors[] = {{-ENOENT, "not-found", "/h/a b: No such file"},
+		      {-ENOSPC, "limit", "/h/a b"},
+		      {-EINVAL, "invalid", "/h/a b: not a regular file"},
+		      {-EISDIR, "invalid", "/h/a b: Is a directory"},
+		      {-EACCES, "invalid", "/h/a b: Permission"},
+		      {-ENOMEM, "internal", "/h/a b"}};
+	struct machine *m = start("g");
+	uint32_t subject = m->subject;
+
+	ask("{\"id\":1,\"op\":\"offer-file\",\"guest\":\"g\",\"path\":\"/h/a b\"}");
+	expect_error("refused", "only the desktop may");
+	ask("{\"id\":2,\"op\":\"desktop\"}");
+	expect("{\"id\":2,\"ok\":true}");
+	fake_said();
+	ask("{\"id\":3,\"op\":\"offer-file\",\"guest\":\"x\",\"path\":\"/h\"}");
+	expect_error("not-found", "no guest named x");
+	ask("{\"id\":4,\"op\":\"offer-file\",\"guest\":\"g\",\"path\":\"h\"}");
+	expect_error("bad-request", "path: must be an absolute path");
+	ask("{\"id\":5,\"op\":\"offer-file\",\"guest\":\"g\",\"path\":\"/h\",\"rights\":\"w\"}");
+	expect_error("bad-request", "rights: must be");
+	ask("{\"id\":6,\"op\":\"offer-file\",\"guest\":\"g\",\"path\":\"/h\",\"create\":true}");
+	expect_error("bad-request", "create: needs");
+	m->subject = 0;
+	ask("{\"id\":7,\"op\":\"offer-file\",\"guest\":\"g\",\"path\":\"/h\"}");
+	expect_error("ended", "g does not run");
+	ck_said("");
+	m->subject = subject;
+	ask("{\"id\":8,\"op\":\"offer-file\",\"guest\":\"g\",\"path\":\"/h/a b\"}");
+	expect("{\"id\":8,\"ok\":true,\"port\":16777216,\"grant\":7,\"name\":\"a b\"}");
+	ck_said("offer(g, /h/a b, 0 0)");
+	ask("{\"id\":9,\"op\":\"offer-file\",\"guest\":\"g\",\"path\":\"/h/a b\",\"rights\":\"rw\","
+	    "\"create\":true}");
+	json_decref(next_line());
+	ck_said("offer(g, /h/a b, 1 1)");
+	for (size_t i = 0; i < COUNT(errors); i++) {
+		fake.offer_err = errors[i].err;
+		ask("{\"id\":1,\"op\":\"offer-file\",\"guest\":\"g\",\"path\":\"/h/a b\"}");
+		expect_error(errors[i].code, errors[i].words);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
-		display_of_start,
-		display_brings_the_grant,
-		one_desktop,
-		streams_without_attach,
+		display_of_start,       display_brings_the_grant, one_desktop,
+		streams_without_attach, files_are_offered,
 	};
 	Suite *s = suite_create("control-desktop");
 	TCase *tc = tcase_create("control-desktop");
