@@ -1,6 +1,6 @@
 # The targets a person types.
 
-.PHONY: help setup run check bench fuzz soak format lint install clean
+.PHONY: help setup run tour check bench fuzz soak format lint install clean
 
 # These build by themselves, on all CPUs unless told otherwise by -j.
 JOBS := $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -11,9 +11,13 @@ help: ## this list
 setup: ## install the Debian packages that are missing (mk/packages)
 	$(Q)mk/setup $(BUILD)
 
-run: setup ## build, then show the main job
+run: setup ## build, then open the desktop (without a display: the same, into pictures)
 	$(Q)$(MAKE) $(JOBS) all
 	$(Q)mk/demo $(B)
+
+tour: setup ## build, then show in this terminal what needs no window
+	$(Q)$(MAKE) $(JOBS) all
+	$(Q)mk/tour $(B)
 
 check: setup ## build and run all tests
 	$(Q)$(MAKE) $(JOBS) all nested linux-guest
