@@ -316,17 +316,22 @@ static const char *take(struct screen *s, const union message *m, size_t n, int 
 		return "a descriptor where none belongs";
 	switch (m->h.type) {
 	case EXO_DPY_HELLO:
-		return n == sizeof(m->hello) ? take_hello(s, &m->hello, fd) : "a wrong size";
+		return n == sizeof(m->hello) ? take_hello(s, &m->hello, fd)
+					     : "a message of a wrong size";
 	case EXO_DPY_SCANOUT:
-		return n == sizeof(m->scanout) ? take_scanout(s, &m->scanout) : "a wrong size";
+		return n == sizeof(m->scanout) ? take_scanout(s, &m->scanout)
+					       : "a message of a wrong size";
 	case EXO_DPY_FLUSH:
-		return n == sizeof(m->flush) ? take_flush(s, &m->flush) : "a wrong size";
+		return n == sizeof(m->flush) ? take_flush(s, &m->flush)
+					     : "a message of a wrong size";
 	case EXO_DPY_CURSOR:
-		return n == sizeof(m->cursor) ? take_cursor(s, &m->cursor) : "a wrong size";
+		return n == sizeof(m->cursor) ? take_cursor(s, &m->cursor)
+					      : "a message of a wrong size";
 	case EXO_DPY_SOUND:
-		return n == sizeof(m->sound) ? take_sound(s, &m->sound) : "a wrong size";
+		return n == sizeof(m->sound) ? take_sound(s, &m->sound)
+					     : "a message of a wrong size";
 	case EXO_DPY_PCM:
-		return n >= sizeof(m->pcm) ? take_pcm(s, &m->pcm, n) : "a wrong size";
+		return n >= sizeof(m->pcm) ? take_pcm(s, &m->pcm, n) : "a message of a wrong size";
 	}
 	return "a message of no known type";
 }
@@ -337,7 +342,7 @@ static void end(struct screen *s, const char *why)
 	struct dguest *g = s->guest;
 	struct desktop *d = s->desktop;
 
-	notice(d, g->colour, "%s: its display was ended, and it with it: %s", g->name, why);
+	notice(d, g->colour, "%s was killed: it sent %s", g->name, why);
 	guests_kill(d, g->name);
 	guests_screen_gone(g);
 }
