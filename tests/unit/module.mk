@@ -6,6 +6,10 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 UNIT_HELPERS := $(filter-out tests/unit/test_%.c,$(wildcard tests/unit/*.c))
 UNIT_BINS := $(addprefix $(B)/tests/unit/,$(UNIT_TESTS))
 
+# Those of the desktop are linked with it and its libraries, and nothing else: they bring
+# stand-ins for the parts that they leave out.
+UNIT_DESK := $(filter test_screen test_compose,$(UNIT_TESTS))
+
 # Parts of guests that are pure enough to be tried here.
 UNIT_GUESTS := guests/sdk/lib/sha256.c $(wildcard guests/store/disklog*.c guests/sdk/gui/draw*.c) guests/sdk/gui/text.c
 UNIT_GUEST_OBJS := $(patsubst %.c,$(B)/obj/host/%.o,$(UNIT_GUESTS))
@@ -22,6 +26,11 @@ $(B)/obj/tests/unit/%.o: tests/unit/%.c
 	$(Q)$(CC) $(HOST_CFLAGS) -Iinclude -Ilib -Ivirtio-backends -Ivmm -Ip9 -Ishell -Ishell/session -Ishell/cli \
 		-Ihidmux -Ikeymap -Ifonts -Ishell/desktop -Iguests/store -Iguests/sdk/include -Iguests/sdk/gui -Itests/unit \
 		-I$(B)/gen -c -o $@ $<
+
+$(UNIT_DESK:%=$(B)/tests/unit/%): $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(B)/obj/tests/unit/unit.o $(DESK_A)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(call host_link,$@,$^,$(DESK_PKG_LIBS) -lcheck -lsubunit -lrt)
 
 $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(call objs,$(UNIT_HELPERS)) $(UNIT_GUEST_OBJS) $(FONT_OBJS) $(HID_A) $(KEYMAP_A) $(SHELL_A) $(VMM_A) $(BACKEND_A) $(P9_A) $(LIB_A)
 	$(call say,LINK,$@)
