@@ -14,6 +14,8 @@ static const char general[] =
 	"  test     run guests that report TAP, and sum up\n"
 	"  script   run scenario files: start guests, talk with them, check\n"
 	"  check    explain a manifest in words\n"
+	"  desktop  windows: start programs, see them and who talks with whom\n"
+	"  desktop  windows: start programs, see them, and who talks with whom\n"
 	"  doctor   say what this machine can do, and how to mend what it can't\n"
 	"  help     show the help of a command, as exo help run\n"
 	"  version  show the version\n"
@@ -104,6 +106,25 @@ static const char check[] =
 	"Reads manifests and says in words what they ask for, or what is wrong in them.\n"
 	"\n"
 	"Exit status: 0 if they are good, 1 if not, 2 if exo failed.\n";
+
+static const char desktop[] =
+	"Usage: exo desktop [OPTIONS]\n"
+	"Shows the windows of the session's guests, each in its frame, and panels to start, watch\n"
+	"and end them. If no session runs, one is started that ends with the desktop.\n"
+	"\n"
+	"      --size WxH       of the desktop (default: 1280x800)\n"
+	"      --fullscreen     all of the screen\n"
+	"      --scale N        pixels of a point, as 1, 1.5 or 2\n"
+	"      --headless       no window: pictures by screenshots\n"
+	"      --session DIR    the session there; one is started that goes on by itself\n"
+	"      --keymap LAYOUT  of the keyboard\n"
+	"      --theme THEME    light or dark\n"
+	"      --demo           a few programs to look at, in a session of their own\n"
+	"      --scenario FILE… runs scripts in a session of their own (docs/script.md)\n"
+	"\n"
+	"Super+H shows the keys. See docs/desktop.md.\n"
+	"\n"
+	"Exit status: 0; of --scenario as exo script's; 125 if it cannot run.\n";
 
 static const char session[] =
 	"Usage: exo session\n"
@@ -239,7 +260,7 @@ static const struct {
 	const char *name, *text;
 } pages[] = {
 	{"run", run}, {"test", test}, {"doctor", doctor}, {"help", general}, {"script", script},
-	{"check", check}, {"session", session}, {"start", start}, {"add", add},
+	{"check", check}, {"session", session}, {"desktop", desktop}, {"start", start}, {"add", add},
 	{"remove", remove_page}, {"ps", ps}, {"top", top}, {"stop", stop}, {"kill", kill_page},
 	{"pause", pause_page}, {"resume", resume}, {"wait", wait_page}, {"log", log_page},
 	{"wires", wires}, {"grant", grant}, {"revoke", revoke_page}, {"audit", audit},

@@ -31,7 +31,7 @@ static const struct {
 	int (*run)(char **argv, uint64_t start_ns);
 } commands[] = {
 	{"run", run_command}, {"test", test_command}, {"doctor", doctor_command},
-	{"session", session_command}, {"script", script_command},
+	{"session", session_command}, {"desktop", desktop_command}, {"script", script_command},
 	{"start", start_command}, {"add", add_command}, {"remove", remove_command},
 	{"ps", ps_command}, {"top", top_command}, {"stop", stop_command}, {"kill", kill_command},
 	{"pause", pause_command}, {"resume", resume_command}, {"wait", wait_command},

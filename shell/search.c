@@ -82,6 +82,11 @@ int search_fs(unsigned place, char path[SEARCH_PATH_MAX])
 	return search_part("EXO_FS", "exo-fs", place, path);
 }
 
+int search_desktop(unsigned place, char path[SEARCH_PATH_MAX])
+{
+	return search_part("EXO_DESKTOP", "exo-desktop", place, path);
+}
+
 /* Opens folder/name or folder/name.elf; a folder of that name does not count. */
 static int try_folder(const char *folder, size_t length, const char *name, int *fd)
 {

@@ -27,5 +27,7 @@ int search_program(const char *name, int *fd);
 int search_vmm(unsigned place, char path[SEARCH_PATH_MAX]);
 /* The same for exo-fs, by EXO_FS. */
 int search_fs(unsigned place, char path[SEARCH_PATH_MAX]);
+/* And for exo-desktop, by EXO_DESKTOP. */
+int search_desktop(unsigned place, char path[SEARCH_PATH_MAX]);
 
 #endif

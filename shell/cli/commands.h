@@ -30,4 +30,7 @@ int check_command(char **argv, uint64_t start_ns);
 /* Exit code as exo test's: 0 if every command of every file did what it should, else 1. */
 int script_command(char **argv, uint64_t start_ns);
 
+/* exo desktop: exo-desktop's exit code; 128+N: signal N ended it. */
+int desktop_command(char **argv, uint64_t start_ns);
+
 #endif

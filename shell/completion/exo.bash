@@ -1,6 +1,6 @@
 # bash completion for exo
 
-_exo_commands='run test script check doctor session start add remove ps top stop kill pause resume
+_exo_commands='run test script check doctor desktop session start add remove ps top stop kill pause resume
 wait log wires grant revoke audit connect listen help version'
 _exo_guest_options='-m --memory --cpus --name --disk -e --env --kernel-args --initrd --hugepages
 --prefault --rng'
@@ -20,6 +20,7 @@ _exo_options() {
 		--grant --display --private" ;;
 	test) echo "$_exo_guest_options -t --timeout --junit -j --jobs -v --verbose" ;;
 	start) echo "$_exo_guest_options -w --wait --manifest --mount --grant --display --label --json" ;;
+	desktop) echo '--size --fullscreen --scale --headless --session --keymap --theme --demo --scenario' ;;
 	script) echo '-D --define -t --timeout' ;;
 	check | doctor | ps | revoke) echo '--json' ;;
 	top) echo '-1 --once --json' ;;
@@ -54,7 +55,8 @@ _exo() {
 		return
 	fi
 	case $prev in
-	--disk | --json-status | --junit | --initrd | --vsock | --manifest | --mount | --svg | --dry-run)
+	--disk | --json-status | --junit | --initrd | --vsock | --manifest | --mount | --svg | --dry-run | \
+		--scenario | --session)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -66,13 +68,17 @@ _exo() {
 		mapfile -t COMPREPLY < <(compgen -W "$(_exo_services)" -- "$cur")
 		return
 		;;
+	--theme)
+		mapfile -t COMPREPLY < <(compgen -W 'light dark' -- "$cur")
+		return
+		;;
 	--for)
 		mapfile -t COMPREPLY < <(compgen -W 'ready ended' -- "$cur")
 		return
 		;;
 	-m | --memory | --cpus | --name | -e | --env | -t | --timeout | --kernel-args | -j | --jobs | --label | \
 		-s | --signal | --lines | --lease | --connections | --buffer | --rate | --port | --since | \
-		-D | --define)
+		-D | --define | --size | --scale | --keymap)
 		return
 		;;
 	esac
