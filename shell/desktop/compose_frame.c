@@ -109,11 +109,15 @@ void compose_frame(struct desktop *d, const struct canvas *c, int left, int top,
 		   const struct hid_window_info *info)
 {
 	struct words w;
-	uint32_t back;
+	uint32_t back, edge;
 
 	words_of(d, info, &w);
 	back = info->focused ? w.colour : paint_mix(w.colour, d->theme.border, 140);
 	paint_fill(c, back);
+	edge = info->panel ? (info->focused ? d->theme.accent : d->theme.border)
+			   : paint_mix(back, 0xff000000u, 90);
+	paint_frame(c, info->frame.x - left, info->frame.y - top, info->frame.width,
+		    info->frame.height, desktop_px(d, 1), edge);
 	/* Nothing but border in this part? Below the title it is. */
 	if (top >= info->content.y)
 		return;
