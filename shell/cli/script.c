@@ -169,7 +169,7 @@ static const struct script_command basic_commands[] = {
 static const struct script_command *find_command(const char *name)
 {
 	const struct script_command *tables[] = {basic_commands, script_guest_commands,
-						 script_channel_commands};
+						 script_channel_commands, script_desktop_commands};
 
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
 		for (const struct script_command *c = tables[i]; c->name; c++) {
@@ -397,7 +397,8 @@ static int begin(struct runner *r, struct script *s)
 
 static int run_file(struct runner *r, const char *file)
 {
-	struct script s = {.file = file, .timeout_ns = r->timeout_ns, .c = {.fd = -1}};
+	struct script s = {
+		.file = file, .timeout_ns = r->timeout_ns, .c = {.fd = -1}, .desk = {.fd = -1}};
 	struct script_line *l = calloc(1, sizeof(*l));
 	struct lines lines = {0};
 	int err = l ? read_lines(file, &lines) : -ENOMEM;
@@ -408,6 +409,7 @@ static int run_file(struct runner *r, const char *file)
 		err = check_file(file, &lines, l);
 	if (!err && !(err = begin(r, &s))) {
 		err = run_lines(r, &s, &lines, l);
+		script_end_desktop(&s);
 		script_end_session(&s);
 		script_close_channels(&s);
 		cli_finish(&s.c);

@@ -6,6 +6,7 @@
  *	script.c           files, blocks, TAP
  *	script_guests.c    commands on the session and its guests
  *	script_channels.c  commands on connections and consoles
+ *	script_desktop.c   commands on the desktop: keys, pointer, windows, pictures
  */
 #ifndef SCRIPT_H
 #define SCRIPT_H
@@ -84,6 +85,8 @@ struct script {
 	pid_t session;                /* our child, 0: none */
 	bool own_session;             /* it is, or was, our child */
 	struct cli c;
+	struct cli desk;                    /* desktop.sock */
+	pid_t desktop;                      /* our child, 0: none */
 	char why[SCRIPT_WHY_MAX];           /* of the command that failed */
 	const struct script_channel *shown; /* what it had received, or NULL */
 };
@@ -95,7 +98,8 @@ struct script_command {
 	const char *usage;
 };
 
-extern const struct script_command script_guest_commands[], script_channel_commands[];
+extern const struct script_command script_guest_commands[], script_channel_commands[],
+	script_desktop_commands[];
 
 /* Runs one command of the tables. 0, or -1 with s->why. */
 int script_run_line(struct script *s, struct script_line *l);
@@ -111,6 +115,9 @@ int script_need_session(struct script *s);
 int script_call(struct script *s, json_t *request, uint64_t timeout_ns, json_t **answer);
 /* Ends a session of our own, with its guests. */
 void script_end_session(struct script *s);
+
+/* Ends a desktop of our own; hangs up on any. */
+void script_end_desktop(struct script *s);
 
 /* A new channel; takes over the fds. 0, or -1 with s->why: the name is taken. */
 int script_add_channel(struct script *s, const char *name, bool console, int in_fd, int out_fd,

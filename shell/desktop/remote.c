@@ -321,10 +321,10 @@ static const char *exo_path(char out[PATH_MAX])
 static const char *demo_path(const char *exo, char out[PATH_MAX])
 {
 	static const char *const places[] = {
-		"../share/exo/demo.script",
-		"../share/exoshell/demo.script",
-		"../../tests/e2e/scripts/desktop/demo.script",
-		"../../../tests/e2e/scripts/desktop/demo.script",
+		"../share/exo/demo.exoscript",
+		"../share/exoshell/demo.exoscript",
+		"../../tests/e2e/scripts/desktop/demo.exoscript",
+		"../../../tests/e2e/scripts/desktop/demo.exoscript",
 	};
 	const char *slash = strrchr(exo, '/');
 

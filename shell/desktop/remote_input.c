@@ -2,6 +2,7 @@
 #include "remote_impl.h"
 
 #include <linux/input-event-codes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define TEXT_MAX 4096
@@ -33,12 +34,43 @@ static void press_modifiers(struct desktop *d, uint32_t modifiers, bool down)
 	}
 }
 
+/* By its number, or by its name: of a chord, or of a modifier. */
+static int key_code(struct remote_call *c, int *code)
+{
+	static const struct {
+		const char *name;
+		int code;
+	} names[] = {{"ctrl", KEY_LEFTCTRL},  {"alt", KEY_LEFTALT},    {"shift", KEY_LEFTSHIFT},
+		     {"super", KEY_LEFTMETA}, {"altgr", KEY_RIGHTALT}, {"capslock", KEY_CAPSLOCK}};
+	const char *name = remote_text(c, "key"), *why;
+	struct hid_chord chord;
+	char *end;
+	long n;
+
+	if (!name)
+		return remote_int(c, "code", 1, HID_KEYS_MAX - 1, code);
+	for (unsigned i = 0; i < 6; i++) {
+		if (!strcmp(names[i].name, name)) {
+			*code = names[i].code;
+			return 0;
+		}
+	}
+	n = strtol(name, &end, 10);
+	if (name[0] && name[1] && !*end && n > 0 && n < HID_KEYS_MAX)
+		*code = (int)n;
+	else if (hid_parse_chord(name, &chord, &why) && !chord.modifiers)
+		*code = chord.key;
+	else
+		return remote_fail(c, "bad-request", "key: no key has this name");
+	return 0;
+}
+
 static int op_key(struct remote_call *c)
 {
 	const json_t *down = json_object_get(c->request, "down");
 	int code;
 
-	if (remote_int(c, "code", 1, HID_KEYS_MAX - 1, &code))
+	if (key_code(c, &code))
 		return -1;
 	if (!json_is_boolean(down))
 		return remote_fail(c, "bad-request", "down: true or false");

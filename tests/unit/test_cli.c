@@ -9,7 +9,7 @@
 #include "grants.h"
 #include "pipe.h"
 #include "report.h"
-#include "script.h"
+#include "script_desktop.h"
 #include "start.h"
 #include "unit.h"
 
@@ -611,6 +611,66 @@ START_TEST(lines_of_scripts)
 }
 END_TEST
 
+/* Lines on the desktop, the requests that they mean; "!": what is wrong with them. */
+START_TEST(lines_on_the_desktop)
+{
+	static const struct {
+		const char *line, *request;
+	} rows[] = {
+		{"key a down", "{\"op\":\"key\",\"key\":\"a\",\"down\":true}"},
+		{"key 30 up", "{\"op\":\"key\",\"key\":\"30\",\"down\":false}"},
+		{"key a sideways", "!sideways: write down or up"},
+		{"key a", "!key: words are missing"},
+		{"type \"a b\\n\"", "{\"op\":\"type\",\"text\":\"a b\\n\"}"},
+		{"type \"a\\0\"", "!type: zero bytes"},
+		{"type \"\\xff\"", "!text: not UTF-8"},
+		{"click 3 -4", "{\"op\":\"click\",\"x\":3,\"y\":-4}"},
+		{"click 3 4 double guest clock button right scanout 2",
+		 "{\"op\":\"click\",\"x\":3,\"y\":4,\"count\":2,\"guest\":\"clock\","
+		 "\"button\":\"right\",\"scanout\":2}"},
+		{"click 3 4 within 1s", "!within: not an option"},
+		{"click 3 4 guest", "!guest: a word is missing"},
+		{"click 3x 4", "!3x: not a whole number"},
+		{"click 99999999999 4", "!99999999999: not a whole number"},
+		{"drag 1 2 3 4 panel graph",
+		 "{\"op\":\"drag\",\"x0\":1,\"y0\":2,\"x1\":3,\"y1\":4,\"panel\":\"graph\"}"},
+		{"touch 1 move 5 6", "{\"op\":\"touch\",\"slot\":1,\"phase\":1,\"x\":5,\"y\":6}"},
+		{"touch 1 hover 5 6", "!hover: write down, move or up"},
+		{"maximize off guest a", "{\"op\":\"maximize\",\"on\":false,\"guest\":\"a\"}"},
+		{"place 1 2 3 4 guest a",
+		 "{\"op\":\"place\",\"x\":1,\"y\":2,\"width\":3,\"height\":4,\"guest\":\"a\"}"},
+		{"theme dark", "{\"op\":\"theme\",\"dark\":true}"},
+		{"theme pink", "!pink: write dark or light"},
+		{"resize 640x480", "{\"op\":\"resize\",\"width\":640,\"height\":480}"},
+		{"resize 640", "!640: write WIDTHxHEIGHT"},
+		{"resize 0x480", "!0x480: write WIDTHxHEIGHT"},
+		{"wait-still 250ms within 2s",
+		 "{\"op\":\"wait-still\",\"ms\":250,\"within_ms\":2000}"},
+		{"wait-still soon", "!soon: not a duration"},
+		{"wait-frame guest a sequence 7",
+		 "{\"op\":\"wait-frame\",\"guest\":\"a\",\"sequence\":7}"},
+		{"expect-picture /g.png tolerance 3 guest a",
+		 "{\"op\":\"compare\",\"path\":\"/g.png\",\"tolerance\":3,\"guest\":\"a\"}"},
+		{"drop-file /a/b 1 2", "{\"op\":\"drop\",\"path\":\"/a/b\",\"x\":1,\"y\":2}"},
+	};
+	struct script_line *l = malloc(sizeof(*l));
+	char why[SCRIPT_WHY_MAX];
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		json_t *is, *wanted = json_loads(rows[i].request, 0, NULL);
+
+		ck_assert_int_eq(script_parse(l, rows[i].line, NULL, NULL, why), 0);
+		is = script_desktop_request(l, why);
+		ck_assert_msg(is ? json_equal(is, wanted)
+				 : *rows[i].request == '!' && strstr(why, rows[i].request + 1),
+			      "%s: %s", rows[i].line, is ? json_dumps(is, 0) : why);
+		json_decref(is);
+		json_decref(wanted);
+	}
+	free(l);
+}
+END_TEST
+
 START_TEST(long_lines_of_scripts)
 {
 	struct script_line *l = malloc(sizeof(*l));
@@ -784,6 +844,7 @@ int main(void)
 	tcase_add_test(request, formats);
 	tcase_add_test(script, lines_of_scripts);
 	tcase_add_test(script, long_lines_of_scripts);
+	tcase_add_test(script, lines_on_the_desktop);
 	tcase_add_test(script, hex_and_comparisons);
 	tcase_add_test(graph, graph_of_a_session);
 	tcase_add_test(graph, graph_as_text);
