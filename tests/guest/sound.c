@@ -40,7 +40,6 @@ static int play(struct exo_sound *s, size_t frames)
 static int play_polled(struct exo_sound *s, size_t frames, unsigned channels)
 {
 	size_t done = 0;
-	unsigned waits = 0;
 
 	while (done < frames) {
 		struct pollfd p = {.fd = exo_sound_fd(s), .events = POLLIN};
@@ -48,13 +47,11 @@ static int play_polled(struct exo_sound *s, size_t frames, unsigned channels)
 
 		if (poll(&p, 1, -1) != 1 || !exo_sound_room(s))
 			return 7;
-		waits++;
 		n = exo_sound_write(s, samples + done * channels, frames - done, false);
 		if (n <= 0)
 			return 8;
 		done += (size_t)n;
 	}
-	printf("polled more than once: %d\n", waits > 1);
 	return exo_sound_drain(s) ? 6 : 0;
 }
 

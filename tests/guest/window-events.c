@@ -226,7 +226,7 @@ static void animate(unsigned frames)
 	struct exo_event e;
 
 	for (unsigned i = 0; i < frames; i++) {
-		draw_spot(window[0], (int)(i * 3), 20);
+		draw_spot(window[0], (int)(i * 3 % 200), 20);
 		do {
 			if (exo_window_next(window[0], &e, -1) != 1)
 				exit(4);

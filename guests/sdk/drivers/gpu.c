@@ -249,7 +249,11 @@ static void take_answer(struct slot *s, uint32_t len)
 		gpu.changed = true;
 		break;
 	case GPU_FLUSH:
-		o->seen = s->command.sequence;
+		o->flying--;
+		/* Answers may come in any order; what is older than one that was seen never will
+		 * be. */
+		if ((int32_t)(s->command.sequence - o->seen) > 0)
+			o->seen = s->command.sequence;
 		o->seen_fresh = true;
 		/* fall through */
 	case GPU_QUIET:

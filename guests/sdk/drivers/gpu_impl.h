@@ -27,6 +27,7 @@ struct gpu_scanout {
 	uint32_t shown;  /* picture; 0: none */
 	uint32_t seen;   /* sequence of the last flush that was answered… */
 	bool seen_fresh; /* …and nobody was told yet */
+	unsigned flying; /* flushes that were not answered */
 	int32_t error;
 	uint32_t cursor; /* resource of its pointer; 0: none yet */
 	uint32_t *cursor_pixels;

@@ -248,6 +248,8 @@ int gpu_present(const struct exo_display_present *a)
 		queue_scanout(a->scanout, p);
 	gpu_queue(c, &r, sizeof(r));
 	gpu_kick();
+	if (gpu_scanout[a->scanout].flying++ == 0)
+		gpu_scanout[a->scanout].seen = a->sequence - 1;
 	return 0;
 }
 
