@@ -30,6 +30,12 @@ $(IMAGES)/linux9p.cpio: images/linux9p.modules $(IMAGES)/linux-init images/make-
 	$(call say,IMAGE,$@)
 	$(Q)images/make-initramfs $@ $(IMAGES)/generic $< $(IMAGES)/linux-init
 
+# The generic kernel again, as the cloud flavour has no displays.
+$(IMAGES)/linuxdpy.cpio: images/linuxdpy.modules $(IMAGES)/linuxdpy-init images/make-initramfs \
+		$(IMAGES)/generic/vmlinux
+	$(call say,IMAGE,$@)
+	$(Q)images/make-initramfs $@ $(IMAGES)/generic $< $(IMAGES)/linuxdpy-init
+
 $(BUILD)/bin/exo-nested: images/exo-nested
 	$(call say,COPY,$@)
 	$(Q)mkdir -p $(@D)
@@ -37,7 +43,7 @@ $(BUILD)/bin/exo-nested: images/exo-nested
 
 .PHONY: nested linux-guest
 nested: $(IMAGES)/nested.cpio $(BUILD)/bin/exo-nested ## the nested machine for exo-nested
-linux-guest: $(IMAGES)/linux.cpio $(IMAGES)/linux9p.cpio ## kernel and initramfs of the Linux guest
+linux-guest: $(IMAGES)/linux.cpio $(IMAGES)/linux9p.cpio $(IMAGES)/linuxdpy.cpio ## kernel and initramfs of the Linux guest
 
 ifeq ($(MODE),release)
 ALL += $(BUILD)/bin/exo-nested

@@ -90,7 +90,7 @@ class Vmm:
 
     def __init__(self, exe, program, ram=64 * MIB, cpus=1, flags=RNG, args=(b"prog",), stdin=None,
                  stdout=None, stderr=None, disks=(), wrap=(), configure=True, user=None, listen=None, bells=(None, None),
-                 window=0, guest=0, screen=None):
+                 window=0, guest=0, screen=None, initrd=None, cmdline=b""):
         self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         kvm = os.open("/dev/kvm", os.O_RDWR)
         low = theirs.fileno()
@@ -114,12 +114,12 @@ class Vmm:
         self.pid = self.process.pid
         if configure:
             self.configure(program, ram, cpus, flags, args, (stdin, stdout, stderr), disks, listen,
-                           bells, window, guest, screen)
+                           bells, window, guest, screen, initrd, cmdline)
 
     def configure(self, program, ram, cpus, flags, args, streams, disks, listen=None,
-                  bells=(None, None), window=0, guest=0, screen=None):
+                  bells=(None, None), window=0, guest=0, screen=None, initrd=None, cmdline=b""):
         """screen: (picture fd, its bytes, desktop's socket or None, scanouts, inputs, width, height,
-        scale); its flag is set here."""
+        scale); its flag is set here. initrd: a fd."""
         strings = b"".join(a + b"\0" for a in args)
         own = [memfd(program), memfd(strings)]
         fds = list(own)
@@ -135,11 +135,11 @@ class Vmm:
                          for fd, ro, size, name in disks).ljust(32 * 8, b"\0")
         picture, picture_bytes, desktop, *rest = screen or (None, 0, None, 0, 0, 0, 0, 0)
         flags |= SCREEN if screen else 0
-        body = struct.pack("<Q18I3Q8I", ram, cpus, flags, 0, NO_FD, 1, len(strings),
+        body = struct.pack("<Q18I3Q8I", ram, cpus, flags, 0, add(initrd), 1, len(strings),
                            len(args), 0, *indices, 0, 0, 0, len(disks), add(listen),
                            add(bells[0]), add(bells[1]), window, guest, picture_bytes,
                            add(picture), add(desktop), *rest, 0)
-        body += table + b"test".ljust(64, b"\0") + bytes(4096)
+        body += table + b"test".ljust(64, b"\0") + cmdline.ljust(4096, b"\0")
         try:
             socket.send_fds(self.sock, [header(CONFIG, 16 + len(body), len(fds)) + body], fds)
         except OSError:
