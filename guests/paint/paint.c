@@ -24,8 +24,7 @@
 
 enum verb { VERB_NEW, VERB_OPEN, VERB_SAVE, VERB_UNDO, VERBS };
 
-static const char *const tool_words[TOOLS] = {"Pencil",  "Line", "Rectangle",
-					      "Ellipse", "Fill", "Eraser"};
+static const char *const tool_words[TOOLS] = {"Pencil", "Line", "Box", "Ellipse", "Fill", "Eraser"};
 static const char *const verb_words[VERBS] = {"New", "Open", "Save", "Undo"};
 static const uint32_t colours[COLOURS] = {
 	0xff1a1a1a, 0xff808080, 0xffffffff, 0xffc0392b, 0xffe67e22, 0xfff1c40f,
