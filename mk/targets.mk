@@ -48,6 +48,7 @@ install: all install-sdk ## install below PREFIX (default /usr/local)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/exo/guests
 	install -m 755 $(INSTALL_BINS) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(GUEST_ELFS) $(GUEST_EXOS) $(DESTDIR)$(PREFIX)/lib/exo/guests
+	install -D -m 644 shell/desktop/demo.exoscript $(DESTDIR)$(PREFIX)/share/exo/demo.exoscript
 	for page in $(wildcard docs/man/*.1); do \
 		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man1/$${page##*/} || exit 1; done
 	for file in $(wildcard shell/completion/*.bash); do \

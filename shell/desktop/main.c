@@ -12,6 +12,7 @@
 #include "programs.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <ini.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@
 #include <unistd.h>
 
 #define EXIT_CANNOT 125
+#define DEMO_DISK_BYTES (64 << 20)
 
 struct options {
 	struct desktop_setup setup;
@@ -263,9 +265,67 @@ static bool name_session(const struct options *o, struct desktop *d)
 
 /* ---- the demonstration ------------------------------------------------------------------ */
 
-static void launch_demo(struct desktop *d)
+/* The store's disk: the person's own, or with --headless one that goes with the session. */
+static int open_disk(const struct desktop *d, bool headless, char path[4096])
 {
-	static const char *const names[] = {"launcher", "clock", "paint", "notes", "term"};
+	const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+	int fd, err = 0;
+
+	if (headless || ((!data || !*data) && (!home || !*home)))
+		snprintf(path, 4096, "%s/demo-store.img", d->directory);
+	else if (data && *data)
+		snprintf(path, 4096, "%s/exo/demo-store.img", data);
+	else
+		snprintf(path, 4096, "%s/.local/share/exo/demo-store.img", home);
+	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		(void)mkdir(path, 0755);
+		*slash = '/';
+	}
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	if (!lseek(fd, 0, SEEK_END) && ftruncate(fd, DEMO_DISK_BYTES))
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+static void on_added(void *opaque, json_t *answer, int fd)
+{
+	const char *error = link_error(answer);
+
+	if (error)
+		notice(opaque, 0xd03030, "the demo's store: %s", error);
+}
+
+/* The manifest that comes with the store has its disk beside it, where we may not write. */
+static void add_store(struct desktop *d, const struct program *store, bool headless)
+{
+	char disk[4096], manifest[sizeof(d->directory) + 32];
+	int err = open_disk(d, headless, disk);
+	FILE *f;
+
+	snprintf(manifest, sizeof(manifest), "%s/demo-store.exo", d->directory);
+	f = err ? NULL : fopen(manifest, "we");
+	if (!f) {
+		notice(d, 0xd03030, "the demo's store has no disk: %s",
+		       strerror(err ? -err : errno));
+		return;
+	}
+	fprintf(f,
+		"[program]\nname = store\nfile = %.*self\nlabel = storage\ncolour = blue\n"
+		"[device]\ndisk = %s\n[provides]\nstore = 10 seqpacket\nfiles = 564 stream\n"
+		"[lifecycle]\nrestart = always\nstart = demand\n",
+		(int)(strlen(store->path) - 3), store->path, disk);
+	if (fclose(f) == 0)
+		link_request(d, json_pack("{s:s, s:s}", "op", "add", "manifest", manifest), NULL, 0,
+			     on_added, d);
+}
+
+static void launch_demo(struct desktop *d, bool headless)
+{
+	static const char *const names[] = {"store", "clock", "paint", "notes", "term"};
 	struct programs all;
 
 	if (programs_read(&all))
@@ -273,13 +333,16 @@ static void launch_demo(struct desktop *d)
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		const struct program *p = programs_find(&all, names[i]);
 
-		if (p)
-			guests_launch(d, p->path, NULL);
+		if (!p)
+			notice(d, 0xd03030, "there is no program “%s” to be shown", names[i]);
+		else if (i == 0)
+			add_store(d, p, headless);
 		else
-			notice(d, d->theme.danger, "there is no program “%s” to be shown",
-			       names[i]);
+			guests_launch(d, p->path, NULL);
 	}
 	programs_free(&all);
+	if (!headless)
+		panel_launcher(d);
 }
 
 static int run(struct options *o, struct desktop *d)
@@ -288,7 +351,7 @@ static int run(struct options *o, struct desktop *d)
 	int status = EXIT_CANNOT, err = desktop_open(d, &o->setup, why);
 
 	if (!err && o->demo)
-		launch_demo(d);
+		launch_demo(d, o->headless);
 	if (!err && (o->nscenario || (o->demo && o->headless))) {
 		err = remote_run_scenario(d, o->scenario, o->demo && o->headless);
 		if (err)

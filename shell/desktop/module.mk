@@ -33,6 +33,10 @@ $(B)/bin/exo-desktop: $(DESK_MAIN) $(DESK_A)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(SAN_$(MODE)) -pie -Wl,-z,relro,-z,now -o $@ $^ $(DESK_PKG_LIBS)
 
-ALL += $(B)/bin/exo-desktop
+$(B)/share/exo/demo.exoscript: shell/desktop/demo.exoscript
+	$(Q)mkdir -p $(@D)
+	$(Q)cp $< $@
+
+ALL += $(B)/bin/exo-desktop $(B)/share/exo/demo.exoscript
 INSTALL_BINS += $(B)/bin/exo-desktop
 endif

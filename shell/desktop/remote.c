@@ -317,14 +317,11 @@ static const char *exo_path(char out[PATH_MAX])
 	return access(out, X_OK) ? "exo" : out;
 }
 
-/* The demo's scenario: installed beside the guests, or in the source tree. */
+/* The demo's scenario (demo.exoscript in this folder). */
 static const char *demo_path(const char *exo, char out[PATH_MAX])
 {
 	static const char *const places[] = {
 		"../share/exo/demo.exoscript",
-		"../share/exoshell/demo.exoscript",
-		"../../tests/e2e/scripts/desktop/demo.exoscript",
-		"../../../tests/e2e/scripts/desktop/demo.exoscript",
 	};
 	const char *slash = strrchr(exo, '/');
 
