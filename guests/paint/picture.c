@@ -210,7 +210,8 @@ void picture_apply(const struct exo_surface *s, enum tool tool, int x0, int y0, 
 	default:
 		exo_line(s, 16 * x0 + 8, 16 * y0 + 8, 16 * x1 + 8, 16 * y1 + 8, 16 * thickness,
 			 tool == TOOL_ERASER ? WHITE : colour);
-		exo_circle(s, x1, y1, thickness / 2, tool == TOOL_ERASER ? WHITE : colour);
+		exo_circle(s, 16 * x1 + 8, 16 * y1 + 8, 8 * thickness,
+			   tool == TOOL_ERASER ? WHITE : colour);
 	}
 }
 
