@@ -32,7 +32,8 @@ static void on_interrupt(void *arg)
 	struct source *s = arg;
 
 	virtio_ack(s->dev);
-	if (!s->since_ns)
+	/* For events that were taken before it came there is nothing to remember. */
+	if (!s->since_ns && virtq_has_used(&s->q))
 		s->since_ns = clock_ns();
 	thread_wake(&input_chan);
 }
