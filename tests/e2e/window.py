@@ -32,7 +32,6 @@ class Guest:
         self.eof = False
         self.reader = threading.Thread(target=self.read, args=(out,), daemon=True)
         self.reader.start()
-        self.vmm.wait_started()
 
     @property
     def peer(self):
