@@ -17,6 +17,7 @@
 
 #define ROWS 24
 #define COLS 80
+#define SAME_MAX 64      /* Limit: of one program at once */
 #define READ_BYTES 16384 /* a wake-up: nobody's output keeps the desktop busy */
 
 /* ---- what it prints ------------------------------------------------------------------- */
@@ -146,9 +147,39 @@ void guests_resize_pty(struct dguest *g, uint16_t rows, uint16_t cols)
 /* A start that the session has not answered yet. */
 struct start {
 	struct desktop *desktop;
-	int pty;
+	int pty, slave;
+	unsigned number; /* it runs as NAME-number; 0: as NAME */
+	char **args;     /* NULL-terminated, or NULL */
 	char path[];
 };
+
+static void send_start(struct start *st);
+
+static void free_start(struct start *st)
+{
+	for (char **a = st->args; a && *a; a++)
+		free(*a);
+	free(st->args);
+	if (st->pty >= 0)
+		close(st->pty);
+	if (st->slave >= 0)
+		close(st->slave);
+	free(st);
+}
+
+/* A program that runs already runs once more, under another name. */
+static bool again(struct start *st, const json_t *answer)
+{
+	const char *code =
+		json_string_value(json_object_get(json_object_get(answer, "error"), "code"));
+
+	if (!code || (strcmp(code, "exists") != 0 && strcmp(code, "busy") != 0) ||
+	    st->number == SAME_MAX)
+		return false;
+	st->number = st->number ? st->number + 1 : 2;
+	send_start(st);
+	return true;
+}
 
 static const char *base(const char *path)
 {
@@ -165,6 +196,8 @@ static void on_started(void *opaque, json_t *answer, int fd)
 	const char *name = json_string_value(json_object_get(answer, "guest"));
 	struct dguest *g = NULL;
 
+	if (error && again(st, answer))
+		return;
 	if (error)
 		notice(d, 0xd03030, "%s: %s", base(st->path), error);
 	else if (name && d->table)
@@ -179,9 +212,7 @@ static void on_started(void *opaque, json_t *answer, int fd)
 		}
 		guests_refresh(d);
 	}
-	if (st->pty >= 0)
-		close(st->pty);
-	free(st);
+	free_start(st);
 }
 
 /* prog.exo beside prog.elf, or the path itself. */
@@ -197,47 +228,75 @@ static void manifest_for(const char *path, char out[4096])
 		snprintf(out, 4096, "%s", path);
 }
 
-static json_t *start_request(const char *path, char *const *args)
+static json_t *start_request(const struct start *st)
 {
 	char what[4096];
+	char name[64];
 	size_t n;
 	bool manifest;
 	json_t *o, *list;
 
-	manifest_for(path, what);
+	manifest_for(st->path, what);
 	n = strlen(what);
 	manifest = n > 4 && !strcmp(what + n - 4, ".exo");
 	o = json_pack("{s:s, s:s, s:{s:i, s:i, s:b, s:b, s:b}}", "op", "start",
 		      manifest ? "manifest" : "program", what, "tty", "rows", ROWS, "cols", COLS,
 		      "in", 1, "out", 1, "err", 1);
-	list = args && args[0] ? json_array() : NULL;
-	for (; list && *args; args++)
-		json_array_append_new(list, json_string(*args));
+	if (o && st->number) {
+		snprintf(name, sizeof(name), "%.*s-%u", (int)strcspn(base(st->path), "."),
+			 base(st->path), st->number);
+		json_object_set_new(o, "name", json_string(name));
+	}
+	list = st->args ? json_array() : NULL;
+	for (char **a = st->args; list && *a; a++)
+		json_array_append_new(list, json_string(*a));
 	if (o && list)
 		json_object_set_new(o, "args", list);
 	return o;
+}
+
+static void send_start(struct start *st)
+{
+	int fds[3] = {st->slave, st->slave, st->slave};
+
+	link_request(st->desktop, start_request(st), fds, 3, on_started, st);
+}
+
+static bool copy_args(struct start *st, char *const *args)
+{
+	size_t n = 0;
+
+	while (args && args[n])
+		n++;
+	if (n)
+		st->args = calloc(n + 1, sizeof(*st->args));
+	for (size_t i = 0; st->args && i < n; i++) {
+		st->args[i] = strdup(args[i]);
+		if (!st->args[i])
+			return false;
+	}
+	return !n || st->args;
 }
 
 void guests_launch(struct desktop *d, const char *path, char *const *args)
 {
 	struct start *st = calloc(1, sizeof(*st) + strlen(path) + 1);
 	struct winsize size = {.ws_row = ROWS, .ws_col = COLS};
-	int slave = -1, fds[3];
 
 	if (!st)
 		return;
 	st->desktop = d;
+	st->pty = st->slave = -1;
 	memcpy(st->path, path, strlen(path));
-	if (openpty(&st->pty, &slave, NULL, NULL, &size)) {
+	if (!copy_args(st, args) || openpty(&st->pty, &st->slave, NULL, NULL, &size)) {
 		notice(d, 0xd03030, "%s: no terminal: %s", base(path), strerror(errno));
-		free(st);
+		free_start(st);
 		return;
 	}
 	(void)fcntl(st->pty, F_SETFD, FD_CLOEXEC);
+	(void)fcntl(st->slave, F_SETFD, FD_CLOEXEC);
 	(void)fcntl(st->pty, F_SETFL, O_NONBLOCK);
-	fds[0] = fds[1] = fds[2] = slave;
-	link_request(d, start_request(path, args), fds, 3, on_started, st);
-	close(slave);
+	send_start(st);
 }
 
 /* ---- ending, pausing --------------------------------------------------------------------------
