@@ -125,16 +125,11 @@ static int try_beside_us(const char *tail, const char *name, int *fd)
 	return try_folder(folder, strlen(folder), name, fd);
 }
 
-int search_program(const char *name, int *fd)
+int search_installed(const char *name, int *fd)
 {
 	const char *path = getenv("EXO_PATH");
 	int err;
 
-	if (!*name)
-		return -ENOENT;
-	err = try_folder("", 0, name, fd);
-	if (err != -ENOENT || strchr(name, '/'))
-		return err;
 	while (path && *path) {
 		size_t length = strcspn(path, ":");
 
@@ -145,4 +140,16 @@ int search_program(const char *name, int *fd)
 	}
 	err = try_beside_us("/../guests", name, fd);
 	return err == -ENOENT ? try_beside_us("/../lib/exo/guests", name, fd) : err;
+}
+
+int search_program(const char *name, int *fd)
+{
+	int err;
+
+	if (!*name)
+		return -ENOENT;
+	err = try_folder("", 0, name, fd);
+	if (err != -ENOENT || strchr(name, '/'))
+		return err;
+	return search_installed(name, fd);
 }

@@ -16,6 +16,9 @@
  */
 int search_program(const char *name, int *fd);
 
+/* The same of a name without a slash, but for the current folder: programs that belong here. */
+int search_installed(const char *name, int *fd);
+
 /* The places where exo-vmm may be, best first: */
 #define SEARCH_VMM_PLACES 4
 /*

@@ -28,8 +28,8 @@
 
 struct control {
 	struct client *clients;
-	unsigned nclients;
-	bool refreshing;       /* wire_refresh was called and is not done */
+	unsigned nclients, nguests; /* of which guests' */
+	bool refreshing;            /* wire_refresh was called and is not done */
 	uint64_t accept_at_ns; /* no descriptors for new clients: look again then; 0: listens */
 	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
 };
@@ -45,7 +45,7 @@ bool control_has_clients(const struct session *s)
 {
 	const struct control *ctl = s->control;
 
-	return ctl && ctl->nclients > 0;
+	return ctl && ctl->nclients > ctl->nguests;
 }
 
 /* Frees the clients that have gone. Not from inside an operation. */
@@ -63,6 +63,7 @@ static void reap_clients(struct session *s)
 		}
 		*at = c->next;
 		ctl->nclients--;
+		ctl->nguests -= c->guest[0] != '\0';
 		client_release(c);
 		client_destroy(c);
 		at = &ctl->clients; /* what was released may have lost others */
@@ -123,10 +124,33 @@ static struct client *add_client(struct session *s, int fd)
 	return c;
 }
 
+static const char full[] = "{\"id\":null,\"ok\":false,\"error\":{\"code\":\"limit\","
+			   "\"message\":\"too many clients\"}}\n";
+
+static void turn_away(int client)
+{
+	send(client, full, sizeof(full) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	close(client);
+}
+
+void control_add_guest(struct session *s, int fd, const char *guest)
+{
+	struct control *ctl = s->control;
+	int flags = fcntl(fd, F_GETFL);
+	struct client *c;
+	unsigned n = 0;
+
+	for (c = control_clients(s); c; c = c->next)
+		n += !strcmp(c->guest, guest);
+	if (!ctl || n >= CONTROL_GUEST_CONNS_MAX || ctl->nguests >= CONTROL_GUEST_CLIENTS_MAX ||
+	    flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) || !(c = add_client(s, fd)))
+		return turn_away(fd);
+	snprintf(c->guest, sizeof(c->guest), "%s", guest);
+	ctl->nguests++;
+}
+
 static void on_connect(void *opaque, int fd, uint32_t events)
 {
-	static const char full[] = "{\"id\":null,\"ok\":false,\"error\":{\"code\":\"limit\","
-				   "\"message\":\"too many clients\"}}\n";
 	struct session *s = opaque;
 	struct control *ctl = s->control;
 	int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -138,10 +162,9 @@ static void on_connect(void *opaque, int fd, uint32_t events)
 	}
 	if (client < 0)
 		return;
-	if (ctl->nclients < CONTROL_CLIENTS_MAX && add_client(s, client))
+	if (ctl->nclients - ctl->nguests < CONTROL_CLIENTS_MAX && add_client(s, client))
 		return;
-	send(client, full, sizeof(full) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-	close(client);
+	turn_away(client);
 }
 
 static struct control *make_control(struct session *s)
@@ -397,6 +420,7 @@ void control_finish(struct session *s)
 
 	if (!ctl)
 		return;
+	control_unserve_guests(s);
 	for (struct client *c = ctl->clients; c; c = c->next)
 		c->gone = true;
 	reap_clients(s);

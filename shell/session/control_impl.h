@@ -26,6 +26,9 @@
 #define CONTROL_FDS_MAX 16              /* received and not yet claimed */
 #define CONTROL_CLAIM_MAX 3             /* by one request */
 #define CONTROL_LISTENERS_MAX 32        /* services of one client */
+#define CONTROL_SERVICE "control"       /* by which guests are clients */
+#define CONTROL_GUEST_CLIENTS_MAX 16    /* of all guests, besides the others */
+#define CONTROL_GUEST_CONNS_MAX 4       /* of one */
 
 /* Error codes of docs/control.md. */
 enum control_error {
@@ -120,7 +123,8 @@ struct client {
 	int fd;
 	bool gone; /* to be freed */
 	bool subscribed;
-	bool writing; /* waits for EPOLLOUT */
+	char guest[POLICY_NAME_MAX]; /* whose it is, by the service control; "": a person's */
+	bool writing;                /* waits for EPOLLOUT */
 
 	char *input;
 	size_t length, capacity; /* of what is not yet a line */
@@ -157,6 +161,19 @@ struct client *control_clients(struct session *s);
 void control_refresh(struct request *r);
 /* They are on their way. */
 bool control_is_refreshing(struct session *s);
+
+/* A guest's, over this connected socket, which is taken over. */
+void control_add_guest(struct session *s, int fd, const char *guest);
+
+/* ---- clients that are guests (control_guest.c) ------------------------------------------ */
+
+/* The service ends; nothing if it was not there. */
+void control_unserve_guests(struct session *s);
+/*
+ * May a guest ask this? -EPERM, -ENOENT with why. Names of programs in the body become
+ * paths. Before the fields are checked.
+ */
+int control_guest_check(struct request *r, unsigned nfds, char why[256]);
 
 /* ---- requests (request.c) -------------------------------------------------------- */
 

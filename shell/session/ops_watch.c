@@ -18,7 +18,7 @@ static void op_hello(struct request *r)
 	struct session *s = request_session(r);
 
 	request_ok(r, json_pack("{s:s, s:i, s:s}", "version", HELP_VERSION, "pid", (int)getpid(),
-				"directory", s->directory));
+				"directory", r->client->guest[0] ? "" : s->directory));
 }
 
 static void op_subscribe(struct request *r)

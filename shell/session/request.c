@@ -328,7 +328,7 @@ static int take_common(struct request *r, unsigned *nfds, char why[256])
 	json_object_del(r->body, "id");
 	json_object_del(r->body, "op");
 	json_object_del(r->body, "fds");
-	return fields_check(r->body, r->op->fields, r->op->name, why);
+	return 0;
 }
 
 static unsigned count_requests(struct client *c)
@@ -348,6 +348,7 @@ void request_line(struct client *c, const char *line, size_t length,
 	char why[256] = "";
 	json_error_t error;
 	unsigned nfds = 0;
+	int err;
 
 	if (!r)
 		return request_reject(c, CONTROL_INTERNAL, "out of memory");
@@ -360,6 +361,12 @@ void request_line(struct client *c, const char *line, size_t length,
 	if (!json_is_object(r->body))
 		return request_fail(r, CONTROL_BAD_REQUEST, "not a JSON object");
 	if (take_common(r, &nfds, why))
+		return request_fail(r, CONTROL_BAD_REQUEST, "%s", why);
+	err = c->guest[0] ? control_guest_check(r, nfds, why) : 0;
+	if (err)
+		return request_fail(r, err == -ENOENT ? CONTROL_NOT_FOUND : CONTROL_REFUSED, "%s",
+				    why);
+	if (fields_check(r->body, r->op->fields, r->op->name, why))
 		return request_fail(r, CONTROL_BAD_REQUEST, "%s", why);
 	if (full)
 		return request_fail(r, CONTROL_BUSY, "%d requests wait for answers already",

@@ -153,7 +153,7 @@ struct session {
 	bool leave_guests;
 	bool is_private; /* of one exo run: ends with its client */
 	bool state_dirty;
-	bool grants_ended;  /* some have: mounts_look_at_grants */
+	bool grants_ended;  /* some have: *_look_at_grants */
 	uint64_t timer_ns;  /* armed */
 	uint64_t end_by_ns; /* a shutdown takes no longer */
 	struct machine *forgotten;
@@ -376,7 +376,11 @@ void control_termios(struct machine *m, uint32_t flags);
 void control_stats(struct machine *m);
 /* A line of the audit log, for those who follow it. Takes over `line`. */
 void control_audit(struct session *s, json_t *line);
-/* Somebody is connected (a private session ends without). */
+/* The service "control", for guests. 0 or -errno. */
+int control_serve_guests(struct session *s);
+/* Some grant has ended: guests that have none for "control" any more are hung up on. */
+void control_look_at_grants(struct session *s);
+/* A person's program is connected (a private session ends without). */
 bool control_has_clients(const struct session *s);
 /* Deadlines of requests that are due; the next one, 0: none. */
 uint64_t control_tick(struct session *s, uint64_t now_ns);

@@ -199,6 +199,7 @@ static void on_timer(void *opaque)
 	if (s->grants_ended) {
 		s->grants_ended = false;
 		mounts_look_at_grants(s);
+		control_look_at_grants(s);
 	}
 	session_wake_at(s, wire_tick(s, now));
 	session_wake_at(s, machine_tick(s, now));
@@ -310,6 +311,8 @@ static int start_public(struct session *s)
 		err = start_parts(s);
 	if (err)
 		return err;
+	if (control_serve_guests(s))
+		return text_error(GUEST_EXIT_FAILURE, "session: out of memory");
 	err = state_load(s);
 	if (err)
 		return text_error(
@@ -336,6 +339,8 @@ static int start_private(struct session *s, int fd)
 		return err;
 	s->is_private = true;
 	err = control_adopt_client(s, fd);
+	if (!err)
+		err = control_serve_guests(s);
 	return err ? text_error(GUEST_EXIT_FAILURE, "session: --private %d: %s", fd, strerror(-err))
 		   : 0;
 }

@@ -409,6 +409,93 @@ def answers(client):
         return False
 
 
-for function in (offered, configured, options, attached, events, restarted, crowd):
+def controlled(s):
+    """A guest with a grant for "control" is a client, with less rights."""
+    programs = os.path.join(s.folder, "programs")
+    os.mkdir(programs)
+    image, meet = os.path.join(s.folder, "image.elf"), os.path.join(s.folder, "meet")
+    with open(os.path.join(programs, "tool.exo"), "w") as f:
+        f.write(f"[program]\nfile = {image}\nargs = {meet}\n[display]\n")
+    s.end()
+    os.environ["EXO_PATH"] = programs
+    s.begin()
+    term, stranger = s.puppet("term", uses=["control ="], label="trusted"), s.puppet("stranger")
+
+    def talk(v, port):
+        v.request(port)
+        fd, conn = v.reply_fd()
+        if fd is None:
+            return None, 0
+        sock = socket.socket(fileno=fd)
+        sock.setblocking(True)
+        return Control(sock), conn
+    c, conn = talk(term, term.slot("control"))
+    names = [g["name"] for g in c.ask("ps")["guests"]]
+    tap.check(names == ["term", "stranger"], "a guest that may is a client of the session", f"{names}")
+    stranger.request(1 << 24)
+    tap.check(stranger.refusal()[0] in ("no-slot", "stale"), "one that may not is none")
+    tap.check([c.code(op) for op in ("shutdown", "listen", "connect", "desktop", "offer-file")] ==
+              ["refused"] * 5, "operations that lead out are refused")
+    c.ask("subscribe")
+    number = c.send("start", program="tool")
+    tool = s.meet_puppet("tool")
+    answer = c.answer(number)
+    tool.send(STARTED)
+    tap.check(answer["ok"] and answer["guest"] == "tool" and tool.config["scanouts"] == 1 and
+              s.guest("tool")["label"] == "untrusted", "it starts what is among the programs",
+              f"{answer}")
+    tap.check(wait_for(lambda: c.ask("hello") and any(e["event"] == "ready" for e in c.events)),
+              "and hears of it")
+    tap.check([c.code("start", program=p) for p in ("/bin/true", image, "../image.elf", "image")] ==
+              ["refused"] * 3 + ["not-found"], "and nothing else")
+    # Its VMM holds the socket: descriptors that it sends are closed.
+    fds = len(os.listdir(f"/proc/{s.process.pid}/fd"))
+    for _ in range(20):
+        socket.send_fds(c.sock, [b'{"id":"x","op":"ps"}\n'], [0, 1, 2])
+        c.answer("x")
+    got = c.code("start", fds=[0, 1, 2], program="tool")
+    c.ask("hello")
+    now = len(os.listdir(f"/proc/{s.process.pid}/fd"))
+    tap.check(now == fds and got == "refused", "H-34 descriptors do not come in by it",
+              f"{fds} then {now}, {got}")
+    watcher = s.client()
+    watcher.ask("audit", service="control")
+    found = [e for e in watcher.events if "term" in (e.get("guest"), e.get("from"))]
+    tap.check("connect" in [e["what"] for e in found], "the audit log has its connection",
+              f"{watcher.events}")
+    watcher.close()
+    wire = [w for w in s.wires() if w["service"] == "control"]
+    tap.check(len(wire) == 1 and (wire[0]["from"], wire[0]["to"], wire[0]["path"]) ==
+              ("term", "host", "host"), "so have the wires", f"{wire}")
+    host = Control(socket.socket(fileno=s.control.take_fd("connect", service="control")))
+    tap.check(host.code("ps") == "ok" and host.code("shutdown") == "refused",
+              "a host program that connects has no more")
+    host.close()
+    socks = [talk(term, term.slot("control"))[0] for _ in range(4)]
+    got = socks[3].read_line(5)
+    tap.check(got["error"]["code"] == "limit", "4 connections a guest", f"{got}")
+    for x in socks:
+        x.close()
+    number = c.send("stop", guest="tool", timeout_ms=5000)
+    tool.expect(SIGNAL)
+    tool.ended()
+    tap.check(c.answer(number)["ok"], "it stops guests")
+    grant = [g["grant"] for g in s.control.ask("wires")["grants"] if g["service"] == "control" and
+             g["guest"] == "term"]
+    s.control.ask("revoke", grant=grant[0])
+    try:
+        while c.read_line(5):
+            pass
+        over = False
+    except (EOFError, ConnectionResetError):
+        over = True
+    except TimeoutError:
+        over = False
+    tap.check(over and term.closed() == (conn, "revoked"), "H-34 a grant that is revoked ends it, "
+              "whatever the VMM does")
+    del os.environ["EXO_PATH"]
+
+
+for function in (controlled, offered, configured, options, attached, events, restarted, crowd):
     section(function)
 sys.exit(tap.done())

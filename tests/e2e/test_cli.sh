@@ -54,7 +54,7 @@ COMP=$(bash -c ". '$TOP/shell/completion/exo.bash'; COMP_WORDS=(exo run --js); C
 	COMP_WORDS=(exo stop w); COMP_CWORD=2; _exo; echo \"\${COMPREPLY[@]}\"
 	COMP_WORDS=(exo connect ''); COMP_CWORD=2; _exo; echo \"\${COMPREPLY[@]}\"")
 is "bash completion, names of guests and services too" "$COMP" \
-	"$(printf -- '--json-status\ndoctor\nweb\nwww log')"
+	"$(printf -- '--json-status\ndoctor desktop\nweb\nwww log')"
 
 run "$EXO" doctor --json
 python3 -c 'import json, sys; d = json.load(open(sys.argv[1])); print(d["works"], len(d["checks"]) > 8)' \
