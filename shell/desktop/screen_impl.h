@@ -25,7 +25,7 @@ struct scan {
 
 /* Reports that wait to be sent together, all of one device and scanout. */
 struct screen_batch {
-	struct exo_dpy_input head;
+	uint32_t device, scanout, count;
 	struct exo_dpy_event event[EXO_DPY_EVENTS_MAX];
 	unsigned last; /* where the last report begins… */
 	bool motion;   /* …which only moves a pointer: the next such takes its place */

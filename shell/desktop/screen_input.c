@@ -34,7 +34,7 @@ static void note_told(struct screen *s)
 	const struct screen_batch *b = &s->batch;
 	unsigned slot = 0;
 
-	for (unsigned i = 0; i < b->head.count; i++) {
+	for (unsigned i = 0; i < b->count; i++) {
 		const struct exo_dpy_event *e = &b->event[i];
 
 		if (e->type == EV_KEY && e->code < SCREEN_KEYS)
@@ -56,16 +56,18 @@ void screen_send_input(struct screen *s)
 		uint8_t bytes[EXO_DPY_MSG_MAX];
 	} m;
 
-	if (!b->head.count)
+	if (!b->count)
 		return;
-	m.input = b->head;
-	memcpy(m.input.event, b->event, b->head.count * sizeof(b->event[0]));
-	if (screen_send(s, EXO_DPY_INPUT, &m,
-			sizeof(m.input) + b->head.count * sizeof(b->event[0])))
+	memset(&m.input, 0, sizeof(m.input));
+	m.input.device = b->device;
+	m.input.scanout = b->scanout;
+	m.input.count = b->count;
+	memcpy(m.input.event, b->event, b->count * sizeof(b->event[0]));
+	if (screen_send(s, EXO_DPY_INPUT, &m, sizeof(m.input) + b->count * sizeof(b->event[0])))
 		note_told(s);
 	else
 		s->lost = true;
-	b->head.count = 0;
+	b->count = 0;
 	b->motion = false;
 }
 
@@ -74,20 +76,20 @@ static void report(struct screen *s, uint32_t device, unsigned scanout,
 {
 	struct screen_batch *b = &s->batch;
 
-	if (!(s->inputs & EXO_DPY_HAS_KEYBOARD << device) || !n)
+	if (!(s->inputs & EXO_DPY_HAS_KEYBOARD << device) || scanout >= s->scanouts || !n)
 		return;
-	if (b->head.count && (b->head.device != device || b->head.scanout != scanout ||
-			      b->head.count + n + 1 > EXO_DPY_EVENTS_MAX))
+	if (b->count &&
+	    (b->device != device || b->scanout != scanout || b->count + n + 1 > EXO_DPY_EVENTS_MAX))
 		screen_send_input(s);
-	if (b->head.count && motion && b->motion)
-		b->head.count = b->last;
-	b->head.device = device;
-	b->head.scanout = scanout;
-	b->last = b->head.count;
+	if (b->count && motion && b->motion)
+		b->count = b->last;
+	b->device = device;
+	b->scanout = scanout;
+	b->last = b->count;
 	b->motion = motion;
-	memcpy(b->event + b->head.count, events, n * sizeof(*events));
-	b->head.count += n;
-	b->event[b->head.count++] = (struct exo_dpy_event){EV_SYN, SYN_REPORT, 0};
+	memcpy(b->event + b->count, events, n * sizeof(*events));
+	b->count += n;
+	b->event[b->count++] = (struct exo_dpy_event){EV_SYN, SYN_REPORT, 0};
 	desktop_wake_at(s->desktop, desktop_now(s->desktop));
 }
 

@@ -12,15 +12,16 @@ FUZZ_HELPERS := $(filter-out tests/fuzz/fuzz_%.c,$(wildcard tests/fuzz/*.c)) \
 FUZZ_VMM := $(wildcard $(addprefix vmm/,acpi.c boot.c boot_regs.c load.c symbols.c \
 	bus.c ioapic.c mmio.c platform.c))
 FUZZ_HID := $(wildcard hidmux/*.c)
+FUZZ_DESK := $(wildcard shell/desktop/screen*.c)
 FUZZ_SHELL := $(filter-out shell/main.c,$(wildcard shell/*.c shell/session/*.c))
-FUZZ_SRCS := $(FUZZ_HELPERS) $(BACKEND_SRCS) $(LIB_SRCS) $(FUZZ_VMM) $(FUZZ_SHELL) $(FUZZ_HID) $(wildcard p9/*.c)
+FUZZ_SRCS := $(FUZZ_HELPERS) $(BACKEND_SRCS) $(LIB_SRCS) $(FUZZ_VMM) $(FUZZ_SHELL) $(FUZZ_HID) $(FUZZ_DESK) $(wildcard p9/*.c)
 FUZZ_BINS := $(addprefix $(FUZZ_B)/,$(FUZZ_TARGETS))
 
 $(FUZZ_B)/obj/%.o: %.c
 	$(call say,FUZZ,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(FUZZ_CC) $(FUZZ_CFLAGS) -Iinclude -Ilib -Ivirtio-backends -Ivmm -Ip9 -Ishell \
-		-Ishell/session -Ishell/cli -Ihidmux -Itests/unit -Itests/fuzz -c -o $@ $<
+		-Ishell/session -Ishell/cli -Ihidmux -Ikeymap -Ishell/desktop -Itests/unit -Itests/fuzz -c -o $@ $<
 
 # An archive, so that a target takes only what it uses.
 $(FUZZ_B)/libfuzzed.a: $(FUZZ_SRCS:%.c=$(FUZZ_B)/obj/%.o)
