@@ -110,12 +110,10 @@ GUEST_MANIFESTS := $(wildcard guests/*/*.exo)
 GUEST_EXOS := $(patsubst %,$(B)/guests/%,$(notdir $(GUEST_MANIFESTS)))
 GUEST_TESTS := $(patsubst tests/guest/%.c,$(B)/guests/test/%.elf,$(wildcard tests/guest/*.c))
 GUEST_CFLAGS := -std=gnu17 -D_GNU_SOURCE -fno-common $(WARN)
-# stb_image
-GUEST_CFLAGS_gallery := -isystem $(KINC)
 
 # term speaks the control socket's JSON: Debian's jansson, which was compiled for glibc.
 $(B)/guests/term.elf: lib/glibc_compat.c
-$(B)/guests/term.elf $(B)/guests/paint.elf: GUEST_MORE = -isystem $(KINC)
+$(B)/guests/term.elf $(B)/guests/paint.elf $(B)/guests/gallery.elf: GUEST_MORE = -isystem $(KINC)
 $(B)/guests/term.elf: GUEST_LIBS = $(shell $(CC) -print-file-name=libjansson.a)
 
 .SECONDEXPANSION:
