@@ -177,7 +177,7 @@ static void tell(struct hid *h, struct hid_window *w)
 void hid_settle(struct hid *h)
 {
 	struct hid_rect content[HID_WINDOWS_MAX];
-	bool changed[HID_WINDOWS_MAX];
+	bool changed[HID_WINDOWS_MAX] = {0};
 
 	/* What is uncovered is that of the old picture, what covers that of the new one. */
 	for (unsigned i = 0; i < h->count; i++) {

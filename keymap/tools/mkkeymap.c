@@ -193,7 +193,7 @@ static void print_layouts(void)
 			for (unsigned level = 0; level < LEVELS; level++)
 				used[code] |= symbols[l][code][level] != 0;
 	printf("/* Made by mkkeymap from xkb-data and libX11's Compose. */\n\n");
-	printf("#define KEYMAP_LEVELS %u\n#define KEYMAP_CODES %u\n", LEVELS, CODES);
+	printf("#define KEYMAP_LEVELS %d\n#define KEYMAP_CODES %d\n", LEVELS, CODES);
 	printf("#define KEYMAP_DEAD 0x%xu\n\n", DEAD);
 	printf("/* Which row of a layout a key has, 0: none. */\n");
 	printf("static const uint8_t keymap_rows[KEYMAP_CODES] = {\n");

@@ -81,7 +81,7 @@ static void offer(struct chooser *c, const char *path, bool create)
 	const char *slash = strrchr(path, '/');
 	struct files *f = c->desktop->files;
 
-	snprintf(f->folder, sizeof(f->folder), "%.*s", (int)(slash - path ? slash - path : 1),
+	snprintf(f->folder, sizeof(f->folder), "%.*s", (int)(slash == path ? 1 : slash - path),
 		 path);
 	memmove(c->replace, path, strlen(path) + 1);
 	c->offering = true;

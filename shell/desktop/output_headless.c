@@ -25,7 +25,9 @@ static bool make_canvas(struct headless *h, int width, int height)
 	if (!pixels)
 		return false;
 	free(h->canvas.pixels);
-	h->canvas = (struct canvas){pixels, width, height, width};
+	h->canvas.pixels = pixels;
+	h->canvas.width = h->canvas.stride = width;
+	h->canvas.height = height;
 	h->fresh = true;
 	return true;
 }

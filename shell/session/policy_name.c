@@ -1,4 +1,4 @@
-/* Names of guests and services; a file of its own because others than the session read manifests. */
+/* Names of guests and services; by itself because others than the session read manifests. */
 #include "policy.h"
 
 #include <string.h>

@@ -116,8 +116,9 @@ struct exo_event {
 };
 
 #define EXO_WINDOW_REDRAWS 1u /* it draws every pixel of every frame: nothing is kept for it */
-#define EXO_WINDOW_COPY 2u /* always by transfers, never in shared picture memory: for measuring \
-			    */
+#define EXO_WINDOW_COPY \
+	2u /* always by transfers, never in shared picture memory: for measuring \
+	    */
 
 /* Opens the display of scanout 0, or that of the next one; title: UTF-8. NULL with errno. */
 struct exo_window *exo_window_open(const char *title, unsigned flags);
