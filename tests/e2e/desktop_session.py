@@ -12,7 +12,7 @@ from p9client import Client, Gone, P9Error
 from session_rig import *
 from vmmctl import Tap
 
-BUILD, FOLDER = os.path.abspath(sys.argv[1]), sys.argv[2]
+BUILD, FOLDER, GUESTS = os.path.abspath(sys.argv[1]), sys.argv[2], sys.argv[3]
 tap = Tap()
 F_GET_SEALS = 1034
 SCREEN = 128
@@ -496,6 +496,62 @@ def controlled(s):
     del os.environ["EXO_PATH"]
 
 
+def streams():
+    """Real guests: streams that were given, to a guest that does not end with the client; and
+    a display that a real VMM has."""
+    folder = os.path.join(FOLDER, "streams")
+    os.mkdir(folder)
+    s = Session(BUILD, folder)
+    cat = os.path.join(GUESTS, "cat.elf")
+    giver = s.client()
+    given_in, (out, given_out) = socket.socketpair(), os.pipe()
+    giver.ask("start", (given_in[1].fileno(), given_out, given_out), program=cat, name="cat")
+    given_in[1].close()
+    os.close(given_out)
+    giver.close()
+    given_in[0].sendall(b"typed\n")
+    got = os.read(out, 100)
+    tap.check(got == b"typed\n", "a guest keeps the streams of a client that has gone", f"{got}")
+    tap.check(s.guest("cat")["state"] == "ready" and s.log("cat") == "",
+              "and is nobody's; its log is empty")
+    given_in[0].close()
+    tap.check(s.wait_state("cat", "ended") and os.read(out, 100) == b"", "it ends by itself")
+    os.close(out)
+    desktop = Desktop(s)
+    given_in = socket.socketpair()
+    s.control.ask("start", (given_in[1].fileno(), 1, 1), program=cat, name="shown",
+                  display={"width": 320, "height": 200})
+    given_in[1].close()
+    e = desktop.display("shown")
+
+    def greeting():
+        """The VMM's first message: (type, picture bytes, scanouts, inputs), and its memfd's size."""
+        sock = desktop.displays["shown"]
+        sock.setblocking(True)
+        sock.settimeout(10)
+        data, fds, _, _ = socket.recv_fds(sock, 8192, 2)
+        size = os.fstat(fds[0]).st_size
+        os.close(fds[0])
+        return struct.unpack_from("<I", data, 4) + struct.unpack_from("<QII", data, 16) + (size,)
+    hello = (64, 64 << 20, 1, KEYBOARD | TABLET, 64 << 20)
+    tap.check(e and greeting() == hello, "a real VMM greets the desktop with its pictures")
+    desktop.close()
+    desktop = Desktop(s)
+    tap.check(desktop.display("shown") and greeting() == hello, "and the next one")
+    s.crash()
+    desktop.close()
+    s.begin()
+    desktop = Desktop(s)
+    tap.check(desktop.display("shown") and greeting() == hello,
+              "and that of a session that came after a crash")
+    given_in[0].close()
+    tap.check(s.wait_state("shown", "ended"), "and goes on all the while")
+    desktop.close()
+    status, error = s.end()
+    tap.check(status == 0 and not error, "streams: the session ends in order", f"{status} {error!r}")
+
+
+streams()
 for function in (controlled, offered, configured, options, attached, events, restarted, crowd):
     section(function)
 sys.exit(tap.done())

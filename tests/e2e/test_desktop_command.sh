@@ -63,7 +63,7 @@ is "one that is told to end is not" "$(cat "$FAKE/count") $status" "1 143"
 
 FAKE_WAIT=1 "$EXO" desktop 2>/dev/null &
 pid=$!
-for _ in $(seq 500); do [ -e "$FAKE/waits" ] && break || sleep 0.01; done
+for _ in $(seq 500); do [ -e "$FAKE/waits" ] || sleep 0.01; done
 kill -TERM $pid
 wait $pid
 is "SIGTERM is passed on, and all of it ends" "$?" 0

@@ -3,4 +3,4 @@
 # desktop at a time, its end and the session's; files that it offers; the service control.
 . "$(dirname "$0")/../lib.sh"
 need_kvm
-python3 "$(dirname "$0")/desktop_session.py" "$BUILD" "$TMP" "$BUILD/guests/test"
+python3 "$(dirname "$0")/desktop_session.py" "$BUILD" "$TMP" "$BUILD/guests"
