@@ -442,18 +442,71 @@ static void test_messages(void)
 	close_pair(&p);
 }
 
+#define WRITERS 4
+#define ROUNDS 100
+#define SMALL 20
+
+struct writer {
+	pthread_t thread;
+	int fd, letter;
+	bool ok;
+};
+
+static void *write_messages(void *arg)
+{
+	struct writer *w = arg;
+	char *bytes = malloc(40000);
+
+	memset(bytes, w->letter, 40000);
+	w->ok = true;
+	for (int i = 0; i < ROUNDS && w->ok; i++) {
+		for (int k = 0; k < SMALL; k++)
+			w->ok &= send(w->fd, bytes, 1, 0) == 1;
+		w->ok &= send(w->fd, bytes, 40000, 0) == 40000;
+	}
+	free(bytes);
+	return NULL;
+}
+
+/* Long and short messages of several threads: none has anything of another one in it. */
+static void test_writers(void)
+{
+	static char buf[60000];
+	struct writer w[WRITERS];
+	struct pair p;
+	bool ok = true;
+	ssize_t n = 1;
+
+	open_pair(&p, SOCK_SEQPACKET);
+	for (int i = 0; i < WRITERS; i++) {
+		w[i] = (struct writer){.fd = p.a, .letter = 'a' + i};
+		pthread_create(&w[i].thread, NULL, write_messages, &w[i]);
+	}
+	for (int i = 0; i < WRITERS * ROUNDS * (SMALL + 1) && n > 0; i++) {
+		n = recv(p.b, buf, sizeof(buf), 0);
+		ok &= n == 1 || (n == 40000 && !memcmp(buf, buf + 1, 39999));
+	}
+	for (int i = 0; i < WRITERS; i++) {
+		pthread_join(w[i].thread, NULL);
+		ok &= w[i].ok;
+	}
+	tap_ok(ok, "messages of several threads stay whole");
+	close_pair(&p);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2)
 		return 2;
 	port = (unsigned)strtoul(argv[1], NULL, 0);
 	signal(SIGPIPE, on_pipe);
-	tap_plan(26);
+	tap_plan(27);
 	test_reading();
 	test_writing();
 	test_half_closing();
 	test_both_ways();
 	test_many();
 	test_messages();
+	test_writers();
 	return tap_done();
 }

@@ -259,7 +259,7 @@ static unsigned poll_connected(struct vsock *s)
 
 	in = vsock_has_data(s) || s->shut_read || end;
 	out = s->shut_write || s->peer_no_recv ||
-	      (s->direct ? direct_writable(s) : vsock_credit(s) != 0);
+	      (s->direct ? direct_writable(s) : !s->midway && vsock_credit(s) != 0);
 	return (in ? POLLIN | POLLRDNORM : 0) | (out ? POLLOUT | POLLWRNORM : 0) |
 	       (s->error ? POLLERR : 0) | (end ? POLLRDHUP : 0) |
 	       (s->state == VSOCK_DONE || (end && s->shut_write) ? POLLHUP : 0);

@@ -32,9 +32,15 @@ bool vsock_has_data(struct vsock *s)
 
 /* ---- sending ----------------------------------------------------------- */
 
+static bool may_send(const struct vsock *s, uint32_t need)
+{
+	return !s->midway && vsock_credit(s) >= need;
+}
+
 /*
- * Waits until there is credit for `need` bytes. 0 or -errno. Asks for news of it, and
- * again if somebody else took some meanwhile.
+ * Waits until there is credit for `need` bytes, and no other thread has sent a part of
+ * its message only. 0 or -errno. Asks for news of credit, and again if somebody else
+ * took some meanwhile.
  */
 static long await_credit(struct vsock *s, uint32_t need, bool nonblock, uint64_t deadline)
 {
@@ -47,12 +53,12 @@ static long await_credit(struct vsock *s, uint32_t need, bool nonblock, uint64_t
 			return -ENOTCONN;
 		if (s->state == VSOCK_DONE || s->shut_write || s->peer_no_recv)
 			return -EPIPE;
-		if (vsock_credit(s) >= need)
+		if (may_send(s, need))
 			return 0;
 		vsock_drain();
-		if (vsock_credit(s) >= need || s->state != VSOCK_CONNECTED)
+		if (may_send(s, need) || s->state != VSOCK_CONNECTED)
 			continue;
-		if (vsock_credit(s) < seen)
+		if (vsock_credit(s) < MIN(need, seen))
 			vsock_control(s, VIRTIO_VSOCK_OP_CREDIT_REQUEST, 0);
 		seen = vsock_credit(s);
 		err = vsock_wait(s, nonblock, deadline);
@@ -105,7 +111,8 @@ static long send_message(struct vsock *s, const struct iovec *iov, int n, bool n
 	err = await_credit(s, (uint32_t)total, nonblock, vsock_deadline(s->snd_timeout_ns));
 	if (err < 0)
 		return err;
-	do { /* an empty message is one packet too */
+	s->midway = true; /* sending a part may sleep */
+	do {              /* an empty message is one packet too */
 		uint32_t part = (uint32_t)MIN(total - at, VSOCK_PACKET_BYTES), flags = 0;
 
 		if (at + part == total)
@@ -113,7 +120,9 @@ static long send_message(struct vsock *s, const struct iovec *iov, int n, bool n
 		err = send_part(s, iov, n, at, part, flags);
 		at += part;
 	} while (err == 0 && at < total);
+	s->midway = false;
 	vsock_kick();
+	thread_wake(s);
 	return err < 0 ? err : (long)total;
 }
 

@@ -48,6 +48,7 @@ struct vsock {
 
 	/* Sending. */
 	uint32_t tx_cnt, peer_fwd_cnt, peer_buf_alloc;
+	bool midway; /* a thread has sent a part of its message: no other packets with data */
 
 	uint64_t rcv_timeout_ns, snd_timeout_ns, connect_timeout_ns; /* 0: none */
 	struct timer timer;                                          /* of connecting, of closing */
