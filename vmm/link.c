@@ -55,12 +55,26 @@ static void note_asked(struct link *l, uint32_t id)
 	l->asked[l->nasked++] = id;
 }
 
+/* How far a message of this type may fill the queue. */
+static unsigned share(uint32_t type)
+{
+	switch (type) {
+	case EXO_VMM_CHANNEL_STATE:
+		return LINK_QUEUE_MAX;
+	case EXO_VMM_VSOCK_REQUEST:
+	case EXO_VMM_TERMIOS:
+		return LINK_QUEUE_MAX / 4;
+	default:
+		return LINK_QUEUE_MAX / 2;
+	}
+}
+
 /* The socket is full. 0, or -ENOBUFS: so is the queue. */
 static int enqueue(struct vm *vm, const void *msg, size_t len)
 {
 	const struct exo_vmm_header *h = msg;
 	struct link *l = &vm->link;
-	unsigned max = h->type == EXO_VMM_CHANNEL_STATE ? LINK_QUEUE_MAX : LINK_QUEUE_MAX / 2;
+	unsigned max = share(h->type);
 	struct link_message *m = &l->queue[(l->first + l->nqueued) % LINK_QUEUE_MAX];
 
 	if (l->nqueued >= max || len > sizeof(m->bytes))

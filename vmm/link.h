@@ -20,9 +20,9 @@
 #define LINK_CHANNELS_MAX 256 /* as many as the vsock device has */
 
 /*
- * What a socket that is full does not take waits here; answers and requests get one half,
- * states of channels all of it, which is more than there can be. Limit: the
- * other messages are dropped then, requests refused.
+ * What a socket that is full does not take waits here. The guest's requests get a quarter,
+ * answers to the shell a half, so that the guest can't keep them out, states of channels all of
+ * it, which is more than there can be. Limit: the others are dropped then, requests refused.
  */
 #define LINK_QUEUE_MAX 1024
 #define LINK_MESSAGE_MAX 64 /* bytes; longer messages do not wait */

@@ -378,6 +378,24 @@ def slow_shell():
     os.close(fd)
 
 
+def loud_guest():
+    """More requests than a shell that does not read can take: its own question is answered."""
+    with open(os.path.join(BUILD, "guests/test/flood.elf"), "rb") as f:
+        flood = f.read()
+    broker = Broker(TMP)
+    g = Guest(broker, EXE, flood, ("0x%x" % SLOT, 60, "half"))
+    while not g.said("flooding"):
+        time.sleep(0.01)
+        g.read_output()
+    time.sleep(0.5)
+    g.send(STATS_REQUEST)
+    time.sleep(0.5)
+    broker.until(lambda: g.answers)
+    tap.check([kind for kind, _ in g.answers] == [STATS],
+              "a guest's requests leave room for answers", f"{g.ended} {g.lines}")
+    broker.finish()
+
+
 def paused():
     broker, g = raw(COUNT)
     fd = sealed(4096)
@@ -617,7 +635,7 @@ def many():
 
 
 for test in (data, no_exits, revoked, killed, refused, last_words, adopted, nobody_listens,
-             one_shell_after_the_other, memory, slow_shell, paused, messages, doorbells, hostile, bells_go,
+             one_shell_after_the_other, memory, slow_shell, loud_guest, paused, messages, doorbells, hostile, bells_go,
              many):
     test()
 sys.exit(tap.done())

@@ -39,6 +39,12 @@ class Guest(Vmm):
             listener.close()
         broker.guests.append(self)
 
+    def send(self, *args, **more):
+        try:
+            super().send(*args, **more)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it has gone: seen when its end is read
+
     @property
     def lines(self):
         return self.text.decode(errors="replace").splitlines()

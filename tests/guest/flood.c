@@ -14,8 +14,8 @@
  *	delegate  offers what it may to its peer, and revokes it
  *	memory    makes memory, offers it, takes it away
  *
- * One thread for each; SERVICE is a stream service. At the end "KIND DONE FAILED", how many
- * of them.
+ * One thread for each; SERVICE is a stream service, or, for half alone, its port. At the
+ * end "KIND DONE FAILED", how many of them.
  */
 #include <exo.h>
 #include <exo_channel.h>
@@ -82,9 +82,10 @@ static bool connect_once(struct kind *k)
 
 static bool half(struct kind *k)
 {
+	unsigned port = (unsigned)strtoul(service, NULL, 0);
 	struct sockaddr_vm a = {.svm_family = AF_VSOCK,
 				.svm_cid = VMADDR_CID_HOST,
-				.svm_port = (unsigned)exo_slot(service)};
+				.svm_port = port ? port : (unsigned)exo_slot(service)};
 	bool good = true;
 	int fd[HALVES];
 
