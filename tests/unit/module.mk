@@ -12,7 +12,7 @@ UNIT_DESK := $(filter test_screen test_compose,$(UNIT_TESTS))
 
 # Parts of guests that are pure enough to be tried here.
 UNIT_GUESTS := guests/sdk/lib/sha256.c $(wildcard guests/store/disklog*.c guests/sdk/gui/draw*.c) guests/sdk/gui/text.c \
-	guests/calc/eval.c guests/tetris/game.c
+	guests/calc/eval.c guests/tetris/game.c guests/mixer-demo/synth.c
 UNIT_GUEST_OBJS := $(patsubst %.c,$(B)/obj/host/%.o,$(UNIT_GUESTS))
 
 ifneq ($(MODE),release)
@@ -25,7 +25,7 @@ $(B)/obj/tests/unit/%.o: tests/unit/%.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(HOST_CFLAGS) -Iinclude -Ilib -Ivirtio-backends -Ivmm -Ip9 -Ishell -Ishell/session -Ishell/cli \
-		-Ihidmux -Ikeymap -Ifonts -Ishell/desktop -Iguests/store -Iguests/calc -Iguests/tetris -Iguests/sdk/include -Iguests/sdk/gui -Itests/unit \
+		-Ihidmux -Ikeymap -Ifonts -Ishell/desktop -Iguests/store -Iguests/calc -Iguests/tetris -Iguests/mixer-demo -Iguests/sdk/include -Iguests/sdk/gui -Itests/unit \
 		-I$(B)/gen -c -o $@ $<
 
 $(UNIT_DESK:%=$(B)/tests/unit/%): $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(B)/obj/tests/unit/unit.o $(DESK_A)
