@@ -119,8 +119,7 @@ static void connected(void)
 	socklen_t len = sizeof(err);
 
 	if (getsockopt(gui.desk, SOL_SOCKET, SO_ERROR, &err, &len) || err) {
-		gui_desk_close();
-		gui.desk_tried_ns = gui_now();
+		lose();
 		return;
 	}
 	gui.desk_connecting = false;

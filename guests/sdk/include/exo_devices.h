@@ -19,11 +19,9 @@
 
 #define EXO_DISPLAY_PATH "/dev/exo/display"
 
-#define EXO_DISPLAY_INFO 0x45580001u /* struct exo_display_info *: filled in */
-#define EXO_DISPLAY_MODE 0x45580002u /* struct exo_display_mode *: scanout in, the rest out */
-#define EXO_DISPLAY_CREATE \
-	0x45580003u                     /* struct exo_display_picture *: size, flags in; rest out \
-					 */
+#define EXO_DISPLAY_INFO 0x45580001u    /* struct exo_display_info *: filled in */
+#define EXO_DISPLAY_MODE 0x45580002u    /* struct exo_display_mode *: the rest out */
+#define EXO_DISPLAY_CREATE 0x45580003u  /* struct exo_display_picture *: the rest out */
 #define EXO_DISPLAY_DESTROY 0x45580004u /* id of a picture; scanouts that show it show nothing */
 #define EXO_DISPLAY_PRESENT 0x45580005u /* const struct exo_display_present *; EAGAIN: later */
 #define EXO_DISPLAY_CURSOR 0x45580006u  /* const struct exo_display_cursor * */

@@ -138,7 +138,7 @@ const char *exo_window_path(const struct exo_window *w);
 
 /*
  * The picture to draw in: what was presented last is in it, except with EXO_WINDOW_REDRAWS.
- * Valid until exo_window_present. Does not wait: presenting frames faster than they can be seen
+ * Valid until exo_window_present. Without pixels (width 0) if there is no memory for it. Does not wait: presenting frames faster than they can be seen
  * shows some of them in part.
  */
 struct exo_surface exo_window_begin(struct exo_window *w);
