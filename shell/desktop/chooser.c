@@ -50,6 +50,8 @@ static void cancel(struct panel *p)
 	struct chooser *c = p->data;
 	struct dguest *g = c->guest;
 
+	if (g && c->offering)
+		return; /* the session is about to answer */
 	c->guest = NULL;
 	panel_close(p);
 	if (g)

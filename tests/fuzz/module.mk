@@ -12,7 +12,7 @@ FUZZ_HELPERS := $(filter-out tests/fuzz/fuzz_%.c,$(wildcard tests/fuzz/*.c)) \
 FUZZ_VMM := $(wildcard $(addprefix vmm/,acpi.c boot.c boot_regs.c load.c symbols.c \
 	bus.c ioapic.c mmio.c platform.c))
 FUZZ_HID := $(wildcard hidmux/*.c)
-FUZZ_DESK := $(wildcard shell/desktop/screen*.c)
+FUZZ_DESK := $(wildcard shell/desktop/screen*.c) shell/desktop/desk_text.c
 FUZZ_SHELL := $(filter-out shell/main.c,$(wildcard shell/*.c shell/session/*.c))
 FUZZ_SRCS := $(FUZZ_HELPERS) $(BACKEND_SRCS) $(LIB_SRCS) $(FUZZ_VMM) $(FUZZ_SHELL) $(FUZZ_HID) $(FUZZ_DESK) $(wildcard p9/*.c)
 FUZZ_BINS := $(addprefix $(FUZZ_B)/,$(FUZZ_TARGETS))

@@ -8,7 +8,7 @@ UNIT_BINS := $(addprefix $(B)/tests/unit/,$(UNIT_TESTS))
 
 # Those of the desktop are linked with it and its libraries, and nothing else: they bring
 # stand-ins for the parts that they leave out.
-UNIT_DESK := $(filter test_screen test_compose,$(UNIT_TESTS))
+UNIT_DESK := $(filter test_screen test_compose test_services,$(UNIT_TESTS))
 
 # Parts of guests that are pure enough to be tried here.
 UNIT_GUESTS := guests/sdk/lib/sha256.c $(wildcard guests/store/disklog*.c guests/sdk/gui/draw*.c) guests/sdk/gui/text.c \
