@@ -58,14 +58,16 @@ static uint32_t get_edid(struct gpu *g)
 static const struct command {
 	uint32_t type;
 	uint16_t bytes;
+	uint16_t room; /* that its answer needs, if it is more than a header */
 	uint8_t queue;
 	uint8_t feature; /* a bit that must have been negotiated; 0: none */
 	uint32_t (*run)(struct gpu *g);
 } commands[] = {
 #define C(t, what) .type = VIRTIO_GPU_CMD_##t, .bytes = sizeof(((union gpu_command *)0)->what)
 #define BLOB .feature = VIRTIO_GPU_F_RESOURCE_BLOB
-	{C(GET_DISPLAY_INFO, hdr), .run = get_display_info},
-	{C(GET_EDID, get_edid), .feature = VIRTIO_GPU_F_EDID, .run = get_edid},
+#define ROOM(what) .room = sizeof(((union gpu_response *)0)->what)
+	{C(GET_DISPLAY_INFO, hdr), ROOM(display_info), .run = get_display_info},
+	{C(GET_EDID, get_edid), ROOM(edid), .feature = VIRTIO_GPU_F_EDID, .run = get_edid},
 	{C(RESOURCE_CREATE_2D, create_2d), .run = gpu_create_2d},
 	{C(RESOURCE_UNREF, unref), .run = gpu_unref},
 	{C(RESOURCE_ATTACH_BACKING, attach), .run = gpu_attach_backing},
@@ -75,12 +77,13 @@ static const struct command {
 	{C(RESOURCE_FLUSH, flush), .run = gpu_flush},
 	{C(RESOURCE_CREATE_BLOB, create_blob), BLOB, .run = gpu_create_blob},
 	{C(SET_SCANOUT_BLOB, set_scanout_blob), BLOB, .run = gpu_set_scanout_blob},
-	{C(RESOURCE_MAP_BLOB, map), BLOB, .run = gpu_map_blob},
+	{C(RESOURCE_MAP_BLOB, map), BLOB, ROOM(map_info), .run = gpu_map_blob},
 	{C(RESOURCE_UNMAP_BLOB, unmap), BLOB, .run = gpu_unmap_blob},
 	{C(UPDATE_CURSOR, cursor), .queue = CURSOR, .run = gpu_cursor},
 	{C(MOVE_CURSOR, cursor), .queue = CURSOR, .run = gpu_cursor},
 #undef C
 #undef BLOB
+#undef ROOM
 };
 
 static const struct command *command_of(const struct gpu *g, unsigned q, uint32_t type)
@@ -120,7 +123,7 @@ static uint32_t run(struct gpu *g, unsigned q)
 	if (vq_read(&g->chain, hdr, sizeof(*hdr)) != sizeof(*hdr))
 		return VIRTIO_GPU_RESP_ERR_UNSPEC;
 	c = command_of(g, q, hdr->type);
-	if (!c)
+	if (!c || vq_writable(&g->chain) < c->room)
 		return VIRTIO_GPU_RESP_ERR_UNSPEC;
 	rest = c->bytes - sizeof(*hdr);
 	if (vq_read(&g->chain, hdr + 1, rest) != rest)
@@ -129,18 +132,14 @@ static uint32_t run(struct gpu *g, unsigned q)
 }
 
 /*
- * Writes the answer; the bytes written. One that does not fit becomes an error, one for which
- * there is no room at all (Linux's cursor commands) stays unsaid.
+ * Writes the answer; the bytes written. One for which there is no room (Linux's cursor
+ * commands) stays unsaid.
  */
 static uint32_t answer(struct gpu *g, uint32_t type)
 {
 	struct virtio_gpu_ctrl_hdr *hdr = &g->resp.hdr;
 	uint32_t bytes = response_bytes(type);
 
-	if (vq_writable(&g->chain) < bytes) {
-		type = VIRTIO_GPU_RESP_ERR_UNSPEC;
-		bytes = sizeof(*hdr);
-	}
 	if (vq_writable(&g->chain) < bytes)
 		return 0;
 	hdr->type = type;

@@ -10,7 +10,7 @@
  *	desktop shows: no copy, no exit.
  *
  * A RESOURCE_FLUSH is answered when the desktop has presented it (at once without a
- * desktop, and when the scanout shows something else): a guest that waits for it draws as
+ * desktop, and when the scanout shows nothing any more): a guest that waits for it draws as
  * many frames as can be seen. A blob of guest memory is seen from its first flush on.
  *
  * Limits: the places of all resources together at most the picture memory (H-22), 256

@@ -195,7 +195,10 @@ void gpu_attached(struct gpu *g, bool there)
 
 /* ---- what is shown ------------------------------------------------------------------------ */
 
-/* From now on s shows res, as its fields say, or nothing. */
+/*
+ * From now on s shows res, as its fields say, or nothing: then what waits, waits no more. A flush
+ * of the picture before still waits for the desktop, which may be reading that one yet.
+ */
 static void show(struct gpu *g, struct gpu_scanout *s, struct gpu_resource *res)
 {
 	struct gpu_box *late = &s->late;
@@ -208,7 +211,8 @@ static void show(struct gpu *g, struct gpu_scanout *s, struct gpu_resource *res)
 		late->width = 0;
 	s->stale = res && res->kind == GPU_BLOB_GUEST;
 	s->say_picture = res ? !s->stale : s->told != NULL;
-	release(g, s, s->flushed);
+	if (!res)
+		release(g, s, s->flushed);
 	speak(g, s);
 }
 

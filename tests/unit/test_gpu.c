@@ -327,6 +327,31 @@ START_TEST(flush_waits_for_the_desktop)
 }
 END_TEST
 
+/* The desktop may still be reading the picture of before. */
+START_TEST(flush_waits_though_another_picture_is_shown)
+{
+	uint16_t one, two;
+
+	gpu_rig_desktop(&r);
+	show(100, 50);
+	gpu_rig_expect(&r, EXO_DPY_SCANOUT, &m);
+	ck_assert_uint_eq(gpu_rig_create(&r, 2, XRGB, 100, 50), OK);
+	one = gpu_rig_flush_late(&r, 1, RECT(0, 0, 100, 50));
+	gpu_rig_expect(&r, EXO_DPY_FLUSH, &m);
+	ck_assert_uint_eq(gpu_rig_scanout(&r, 0, 2, RECT(0, 0, 100, 50)), OK);
+	ck_assert_uint_eq(gpu_rig_unref(&r, 1), OK);
+	gpu_rig_expect(&r, EXO_DPY_SCANOUT, &m);
+	ck_assert(!gpu_rig_answered(&r, one));
+	two = gpu_rig_flush_late(&r, 2, RECT(0, 0, 100, 50));
+	gpu_rig_expect(&r, EXO_DPY_FLUSH, &m);
+	gpu_rig_presented(&r, 0, m.flush.sequence - 1);
+	ck_assert(gpu_rig_answered(&r, one));
+	ck_assert(!gpu_rig_answered(&r, two));
+	gpu_rig_presented(&r, 0, m.flush.sequence);
+	ck_assert(gpu_rig_answered(&r, two));
+}
+END_TEST
+
 START_TEST(flush_waits_no_more)
 {
 	uint16_t head;
@@ -745,6 +770,7 @@ int main(void)
 	tcase_add_test(one, a_part_of_a_picture_is_shown);
 	tcase_add_test(one, memory_is_given_back_and_zero);
 	tcase_add_test(one, flush_waits_for_the_desktop);
+	tcase_add_test(one, flush_waits_though_another_picture_is_shown);
 	tcase_add_test(one, flush_waits_no_more);
 	tcase_add_test(one, damage_that_found_no_room_is_said_later);
 	tcase_add_test(one, work_is_done_in_turns);

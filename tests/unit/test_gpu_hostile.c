@@ -535,6 +535,8 @@ START_TEST(h05_answers_that_do_not_fit)
 {
 	struct virtio_gpu_ctrl_hdr info = {.type = VIRTIO_GPU_CMD_GET_DISPLAY_INFO};
 	struct virtio_gpu_cmd_get_edid edid = {{.type = VIRTIO_GPU_CMD_GET_EDID}, 0, 0};
+	struct virtio_gpu_resource_map_blob map = {
+		{.type = VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB}, 2, 0, 0};
 	uint8_t *answer = drv_ptr(&r.d, r.scratch + 0x10000, 2048);
 
 	for (uint32_t room = 0; room < 24; room++) {
@@ -549,6 +551,11 @@ START_TEST(h05_answers_that_do_not_fit)
 	ck_assert_uint_eq(gpu_rig_say(&r, &edid, sizeof(edid), sizeof(r.resp.edid) - 1), UNKNOWN);
 	ck_assert_uint_eq(gpu_rig_say(&r, &edid, sizeof(edid), sizeof(r.resp.edid)),
 			  VIRTIO_GPU_RESP_OK_EDID);
+	/* Nothing is done whose answer could not be said. */
+	ck_assert_uint_eq(gpu_rig_blob(&r, 2, HOST, MAPPABLE, 4096, NULL, 0), OK);
+	ck_assert_uint_eq(gpu_rig_say(&r, &map, sizeof(map), 31), UNKNOWN);
+	ck_assert_uint_eq(gpu_rig_unmap(&r, 2), WRONG);
+	ck_assert_uint_eq(gpu_rig_say(&r, &map, sizeof(map), 32), VIRTIO_GPU_RESP_OK_MAP_INFO);
 	/* A flush whose answer has no room waits all the same. */
 	ck_assert_uint_eq(gpu_rig_create(&r, 1, XRGB, 64, 64), OK);
 	ck_assert_uint_eq(gpu_rig_scanout(&r, 0, 1, RECT(0, 0, 64, 64)), OK);
