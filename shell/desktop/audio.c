@@ -16,6 +16,7 @@
 #define STEP_MAX (AUDIO_RATE / 10) /* frames a tick: after a long sleep the rest is skipped */
 #define LINGER_NS SECOND           /* the device stays open so long after the last sound */
 #define RING_BYTES (1u << 17)      /* 250 ms of the most there is, and a message: a power of two */
+#define HELD 1024                  /* source frames that the converter may hold back */
 #define FEED 512                   /* source frames put into the converter at a time */
 
 struct audio_stream {
@@ -26,6 +27,7 @@ struct audio_stream {
 	audio_played_fn *played;
 	void *opaque;
 	uint32_t read, written; /* bytes, wrap; of ring */
+	uint32_t owed;          /* bytes that the converter took and nobody was told of */
 	uint8_t ring[RING_BYTES];
 };
 
@@ -108,7 +110,10 @@ static uint32_t room(struct audio *a, uint64_t now)
 
 /* ---- mixing -------------------------------------------------------------------------------- */
 
-/* Moves sound from the ring to the converter until that has `bytes` or the ring is empty. */
+/*
+ * Moves sound from the ring to the converter until that has `bytes`. It holds some back, to smooth
+ * what follows: if nothing does, that comes out, too.
+ */
 static void feed(struct audio_stream *st, int bytes)
 {
 	while (SDL_AudioStreamAvailable(st->converter) < bytes && st->read != st->written) {
@@ -120,8 +125,21 @@ static void feed(struct audio_stream *st, int bytes)
 			n = RING_BYTES - at;
 		(void)SDL_AudioStreamPut(st->converter, st->ring + at, (int)n);
 		st->read += n;
-		st->played(st->opaque, n);
+		st->owed += n;
 	}
+	if (st->owed && SDL_AudioStreamAvailable(st->converter) < bytes)
+		(void)SDL_AudioStreamFlush(st->converter);
+}
+
+/* What has left the converter for certain. */
+static void tell_played(struct audio_stream *st)
+{
+	uint32_t inside = SDL_AudioStreamAvailable(st->converter) ? HELD * st->frame_bytes : 0;
+	uint32_t n = st->owed > inside ? st->owed - inside : 0;
+
+	st->owed -= n;
+	if (n)
+		st->played(st->opaque, n);
 }
 
 static void add(int32_t *sum, const int16_t *from, uint32_t samples)
@@ -144,6 +162,7 @@ static void mix(struct audio *a, uint32_t frames)
 		n = SDL_AudioStreamGet(st->converter, out, bytes);
 		if (n > 0)
 			add(sum, out, (uint32_t)n / 2);
+		tell_played(st);
 	}
 	for (uint32_t i = 0; i < 2 * frames; i++)
 		out[i] = (int16_t)(sum[i] > loudest        ? loudest

@@ -125,7 +125,8 @@ class Scene:
         self.directory = os.path.join(FOLDER, name)
         os.mkdir(self.directory, 0o700)
         self.session = FakeSession(self.directory)
-        self.notes = self.session.add(FakeGuest("notes", "work", "#3060c0", (320, 240), 1))
+        self.notes = self.session.add(FakeGuest("notes", "work", "#3060c0", (320, 240), 1,
+                                                inputs=HAS_KEYBOARD | HAS_TABLET | HAS_PLAYBACK))
         self.bank = self.session.add(FakeGuest("bank", "trusted", "#20a040", (400, 300), 2))
         self.desktop = Desktop(BUILD, self.directory, *options, env=env)
         for guest, colour in ((self.notes, 0xff8040), (self.bank, 0x4080ff)):
@@ -280,8 +281,16 @@ def main():
     x.notes.wait_presented(x.notes.draw(0x203040, c["width"], c["height"]))
     check_pictures(server, x, where, "in another size")
 
+    # Sound goes to the device that SDL has (here one that nobody hears).
+    x.notes.send(SOUND, struct.pack("<4I", 0, 1, 48000, 2))
+    x.notes.send(PCM, struct.pack("<2I", 0, 7680) + bytes(7680))
+    wait_for(lambda: x.notes.take().played == 7680, what="PLAYED")
+    x.notes.send(SOUND, struct.pack("<4I", 0, 0, 48000, 2))
+    check("sound is played", x.notes.played == 7680)
+
     # Nothing moves: nobody wakes up. The requests here do.
-    x.desktop.ask("wait-still", ms=1000)
+    time.sleep(1.5)  # the device closes
+    x.desktop.ask("wait-still", ms=300)
     wakeups = x.desktop.ask("state")["wakeups"]
     time.sleep(1)
     check("nothing moves: it sleeps", x.desktop.ask("state")["wakeups"] - wakeups <= 2)

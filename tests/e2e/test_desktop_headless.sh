@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# exo-desktop without a screen, with guests played by desktop_rig.py: sound, pictures and films of
+# the screen, sizes and scales, several windows of a guest, VMMs that break the protocol.
+. "$(dirname "$0")/../lib.sh"
+python3 "$(dirname "$0")/desktop_headless.py" "$BUILD" "$TMP"
