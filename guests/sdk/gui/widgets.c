@@ -9,6 +9,7 @@
 #define NS_PER_MS 1000000u
 #define FONT_SIZE 14
 #define SCALE_ONE 120
+#define SETTLE_NS 20000000u /* the first frame waits so long for theme and scale */
 
 static const struct exo_theme dark = {
 	.dark = true,
@@ -72,6 +73,7 @@ struct exo_ui *exo_ui_create(struct exo_window *w, const struct exo_ui_calls *ca
 	ui->window = w;
 	ui->calls = *calls;
 	ui->data = data;
+	ui->since_ns = exo_ui_now_ns();
 	if (ui_settings(ui)) {
 		free(ui);
 		errno = ENOMEM;
@@ -315,13 +317,24 @@ static void draw_widget(struct exo_ui *ui, const struct exo_surface *s, struct e
 	exo_window_damage(ui->window, w->x + dirty.x, w->y + dirty.y, dirty.width, dirty.height);
 }
 
+/* How long the first frame waits, so that it is not one of the wrong theme. */
+static uint64_t settling_ns(const struct exo_ui *ui)
+{
+	uint64_t now = exo_ui_now_ns();
+
+	return ui->since_ns && !exo_window_settled(ui->window) && now < ui->since_ns + SETTLE_NS
+		       ? ui->since_ns + SETTLE_NS - now
+		       : 0;
+}
+
 /* Not while the last frames are on their way: what comes meanwhile is drawn at once. */
 void exo_ui_draw(struct exo_ui *ui)
 {
 	struct exo_surface s;
 
-	if (!is_due(ui) || exo_window_busy(ui->window))
+	if (!is_due(ui) || exo_window_busy(ui->window) || settling_ns(ui))
 		return;
+	ui->since_ns = 0;
 	s = exo_window_begin(ui->window);
 	if (!s.pixels)
 		return;
@@ -354,12 +367,13 @@ void exo_ui_wake_at(struct exo_ui *ui, uint64_t when_ns)
 int exo_ui_timeout_ms(const struct exo_ui *ui)
 {
 	int of_window = exo_window_timeout_ms(ui->window), own;
-	uint64_t now, left;
+	uint64_t now = exo_ui_now_ns(), left = settling_ns(ui);
 
-	if (!ui->wake_ns)
+	if (!left && !ui->wake_ns)
 		return of_window;
-	now = exo_ui_now_ns();
-	left = ui->wake_ns > now ? (ui->wake_ns - now + NS_PER_MS - 1) / NS_PER_MS : 0;
+	if (!left)
+		left = ui->wake_ns > now ? ui->wake_ns - now : 0;
+	left = (left + NS_PER_MS - 1) / NS_PER_MS;
 	own = left > 1000000 ? 1000000 : (int)left;
 	return of_window >= 0 && of_window < own ? of_window : own;
 }

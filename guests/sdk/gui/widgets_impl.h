@@ -21,7 +21,8 @@ struct exo_ui {
 	bool placed; /* for this size and scale */
 	bool all;    /* everything is to be drawn */
 	bool quit, failed;
-	uint64_t wake_ns; /* 0: never */
+	uint64_t wake_ns;  /* 0: never */
+	uint64_t since_ns; /* it was made; 0: it was drawn once */
 
 	struct exo_widget *first;
 	struct exo_widget *focus, *over, *held;

@@ -184,6 +184,12 @@ bool exo_window_dark(const struct exo_window *w)
 	return gui.dark;
 }
 
+bool exo_window_settled(const struct exo_window *w)
+{
+	(void)w;
+	return gui.desk < 0 || gui.scale;
+}
+
 bool exo_window_focused(const struct exo_window *w)
 {
 	return w->focused;

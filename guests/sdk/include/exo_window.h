@@ -129,6 +129,8 @@ void exo_window_size(const struct exo_window *w, unsigned *width, unsigned *heig
 unsigned exo_window_scale(const struct exo_window *w);
 bool exo_window_dark(const struct exo_window *w);
 bool exo_window_focused(const struct exo_window *w);
+/* Scale, theme and layout are known, or there is nobody to say them. */
+bool exo_window_settled(const struct exo_window *w);
 /* "us", "de", … */
 const char *exo_window_layout(const struct exo_window *w);
 /* Which way its pictures go: "shared" (drawn where they are shown) or "transfer". */
