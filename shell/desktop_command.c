@@ -4,7 +4,7 @@
  * for this desktop alone, to start the desktop again if it crashed (its guests went on), and
  * to say what is wrong if its libraries are not there.
  */
-#include "cli/commands.h"
+#include "commands.h"
 
 #include "client.h"
 #include "guest.h"

@@ -2,7 +2,7 @@
  * Fuzzes the control socket and, through it, the lifecycle of guests. The input is
  * a program of operations: lines (mostly well-formed requests, some with bytes
  * changed, some raw), descriptors, what machines and the clock do meanwhile,
- * clients that hang up or don't read.
+ * clients that hang up or don't read. The last client is a guest, by the service control.
  *
  * Oracles: whatever the session says is a JSON object a line, with an event or the
  * id of a request that was made and not yet answered (or null); the session comes to rest
@@ -86,6 +86,14 @@ static const char *const templates[] = {
 	"\"op\":\"audit\",\"follow\":true",
 	"\"op\":\"subscribe\"",
 	"\"op\":\"shutdown\",\"guests\":\"leave\"",
+	"\"op\":\"desktop\"",
+	"\"op\":\"offer-file\",\"guest\":\"%c\",\"path\":\"/h/"
+	"f\",\"rights\":\"rw\",\"create\":true",
+	"\"op\":\"start\",\"program\":\"/g/%c\",\"display\":{\"width\":9,\"input\":[\"touch\"]}",
+	"\"op\":\"start\",\"program\":\"true\",\"name\":\"%c\",\"attach\":true",
+	"\"op\":\"start\",\"program\":\"true\",\"grants\":[{\"service\":\"control\"}]",
+	"\"op\":\"add\",\"manifest\":\"%c\"",
+	"\"op\":\"dry-run\",\"manifest\":\"%c\"",
 };
 
 static size_t make_line(unsigned c, char *line, size_t capacity)
@@ -318,7 +326,10 @@ static void add_client(unsigned c)
 	clients[c].length = 0;
 	must(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), "socketpair");
 	clients[c].fd = pair[1];
-	must(!control_adopt_client(&fake.s, pair[0]), "adopt");
+	if (c == CLIENTS - 1)
+		control_add_guest(&fake.s, pair[0], "a");
+	else
+		must(!control_adopt_client(&fake.s, pair[0]), "adopt");
 }
 
 static void do_hang_up(unsigned c)
@@ -333,6 +344,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	in = data;
 	left = size;
+	if (!getenv("EXO_PATH"))
+		setenv("EXO_PATH", "/bin", 1); /* where a guest's "true" is */
 	fake_init();
 	for (unsigned c = 0; c < CLIENTS; c++)
 		add_client(c);
