@@ -171,6 +171,13 @@ static void on_display(struct desktop *d, const json_t *event, int fd)
 				  (int)at_scale(d, g->width), (int)at_scale(d, g->height));
 	if (!g->screen)
 		notice(d, g->colour, "%s: its display could not be opened", g->name);
+	for (unsigned i = 0; g->screen && i < EXO_DPY_SCANOUTS_MAX; i++) {
+		struct hid_window_info info;
+
+		if (g->window[i] && hid_info(d->hid, g->window[i], &info))
+			screen_configure(g->screen, i, info.content.width, info.content.height,
+					 info.visible);
+	}
 	guests_refresh(d);
 }
 

@@ -139,6 +139,30 @@ def windows():
     session.close()
 
 
+def sessions():
+    """The session dies and comes back; guests and windows stay."""
+    session, desktop = begin("sessions")
+    guest = add(session, "stays", 0x404040, size=(300, 200))
+    desktop.ask("place", guest="stays", x=100, y=100, width=410, height=310)
+    wait_for(lambda: guest.take().modes[-1][1:3] == (410, 310), what="another size")
+    session.close()
+    wait_for(lambda: not desktop.ask("state")["session"], what="the session's loss")
+    guest.wait_presented(guest.draw(0x505050, 410, 310))
+    check("without a session a guest's window goes on", True)
+    guest.modes.clear()
+    session = FakeSession(desktop.directory)
+    session.add(guest)
+    wait_for(lambda: desktop.ask("state")["session"] and session.attached, what="a new session")
+    guest.hello()
+    wait_for(lambda: guest.take().modes, what="its size")
+    for colour in range(10):  # a window that is hidden would take 10 s
+        guest.wait_presented(guest.draw(colour, 410, 310))
+    check("a new session: the window is as it was", guest.modes[-1][1:3] == (410, 310) and
+          desktop.ask("window", guest="stays")["content"]["width"] == 410)
+    check("it ended well", desktop.close() == 0)
+    session.close()
+
+
 def attack(guest, rng):
     """Something that no VMM says, or that is said a bit too often."""
     kind = rng.randrange(6)
@@ -196,6 +220,6 @@ def hostile():
     session.close()
 
 
-for part in (sound, mixing, pictures, windows, hostile):
+for part in (sound, mixing, pictures, windows, sessions, hostile):
     part()
 sys.exit(tap.done())

@@ -138,7 +138,10 @@ class FakeSession:
         self.lock = threading.Lock()
         self.attached = False
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.listener.bind(os.path.join(directory, "control"))
+        path = os.path.join(directory, "control")
+        if os.path.exists(path):
+            os.unlink(path)
+        self.listener.bind(path)
         self.listener.listen(4)
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -150,8 +153,11 @@ class FakeSession:
                 return
             with self.lock:
                 self.client, self.attached = client, False
-            for line in client.makefile("rb"):
-                self._answer(json.loads(line))
+            try:
+                for line in client.makefile("rb"):
+                    self._answer(json.loads(line))
+            except (OSError, AttributeError):
+                pass  # closed here
 
     def _say(self, o, fds=()):
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
@@ -202,7 +208,13 @@ class FakeSession:
                        for r in self.asked)
 
     def close(self):
+        """As a session that dies; guests and the desktop go on."""
         self.listener.close()
+        with self.lock:
+            if self.client:
+                self.client.shutdown(socket.SHUT_RDWR)
+                self.client.close()
+                self.client = None
 
 
 class Desktop:
