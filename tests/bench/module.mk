@@ -22,6 +22,13 @@ $(BENCH_GUESTS): $(B)/guests/bench/%.elf: tests/bench/guest/%.c $(EXO_CC)
 	$(Q)mkdir -p $(@D)
 	$(Q)CC=$(CC) $(EXO_CC) $(GUEST_CFLAGS) -o $@ $<
 
+# The scene of guests/meter without a machine around it, by the desktop's own library.
+$(B)/bench/sdlscene: tests/bench/sdl/sdlscene.c guests/meter/scene.c
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(DESK_CFLAGS) $(shell pkg-config --cflags sdl2) -Iguests/meter -o $@ $(filter %.c,$^) \
+		$(shell pkg-config --libs sdl2)
+
 .PHONY: bench-programs
-bench-programs: $(BENCH_BINS) $(BENCH_GUESTS)
+bench-programs: $(BENCH_BINS) $(BENCH_GUESTS) $(B)/bench/sdlscene
 endif
