@@ -272,7 +272,7 @@ START_TEST(memory_map_beyond_3_gib)
 }
 END_TEST
 
-/* Whoever manages memory must leave the shared memory region alone. */
+/* Whoever manages memory must leave the shared memory regions alone. */
 START_TEST(window_is_reserved)
 {
 	bc.window_bytes = 32 * MIB;
@@ -283,6 +283,16 @@ START_TEST(window_is_reserved)
 	ck_assert_uint_eq(map[3].addr, EXO_WINDOW_GPA);
 	ck_assert_uint_eq(map[3].size, 32 * MIB);
 	ck_assert_uint_eq(map[3].type, PVH_MEM_RESERVED);
+	/* All there can be. */
+	bc.picture_bytes = 8 * MIB;
+	bc.ram_bytes = 5 * 1024 * MIB;
+	write_ok();
+	ck_assert_uint_eq(start_info()->memmap_entries, 6);
+	map = at(start_info()->memmap_paddr, 6 * sizeof(*map));
+	ck_assert_uint_eq(map[4].addr, EXO_PICTURE_GPA);
+	ck_assert_uint_eq(map[4].size, 8 * MIB);
+	ck_assert_uint_eq(map[4].type, PVH_MEM_RESERVED);
+	ck_assert_uint_eq(map[5].addr, EXO_HIGH_RAM_BASE);
 }
 END_TEST
 
