@@ -517,6 +517,12 @@ def streams():
     given_in[0].close()
     tap.check(s.wait_state("cat", "ended") and os.read(out, 100) == b"", "it ends by itself")
     os.close(out)
+    chan = os.path.join(GUESTS, "test", "chan.elf")
+    s.control.ask("start", manifest=s.manifest("asker", chan, uses=["control ="]),
+                  args=["connect", "control", "stream", "say", '{"id":1,"op":"ps"}\n'])
+    got = wait_for(lambda: '"name":"asker"' in s.log("asker"), 20)
+    tap.check(got, "a real guest asks what runs by the service control", s.log("asker"))
+    s.control.ask("kill", guest="asker")
     desktop = Desktop(s)
     given_in = socket.socketpair()
     s.control.ask("start", (given_in[1].fileno(), 1, 1), program=cat, name="shown",
@@ -538,6 +544,18 @@ def streams():
     desktop.close()
     desktop = Desktop(s)
     tap.check(desktop.display("shown") and greeting() == hello, "and the next one")
+    path = os.path.join(folder, "offered")
+    with open(path, "w") as f:
+        f.write("x")
+    s.control.ask("start", program=chan, name="reader", display={},
+                  args=["serve", "9", "stream", "hold"])
+    s.wait_state("reader", "ready")
+    offer = desktop.client.ask("offer-file", guest="reader", path=path)
+    s.control.ask("kill", guest="reader")
+    s.wait_state("reader", "ended")
+    tap.check(offer["port"] and not [g for g in s.control.ask("wires")["grants"]
+                                     if g["grant"] == offer["grant"]],
+              "a file that was offered to a guest that was killed is not any more")
     s.crash()
     desktop.close()
     s.begin()
