@@ -4,7 +4,7 @@
 DESK_LIBS := sdl2 pixman-1 freetype2 vterm libpng
 DESK_OWN := $(wildcard shell/desktop/*.c)
 DESK_SRCS := $(DESK_OWN) $(wildcard hidmux/*.c keymap/*.c) lib/loop.c lib/fdmsg.c \
-	shell/session/manifest.c shell/session/manifest_values.c \
+	shell/session/manifest.c shell/session/manifest_values.c shell/session/manifest_channels.c \
 	shell/session/policy_name.c shell/guest_display.c shell/text.c shell/opts.c
 DESK_OBJS := $(DESK_SRCS:%.c=$(B)/obj/desk/%.o)
 DESK_MAIN := $(B)/obj/desk/shell/desktop/main.o

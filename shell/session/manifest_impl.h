@@ -50,6 +50,14 @@ void manifest_set_mount(struct parse *p, const char *name, const char *value);
  * the error said. The words are the caller's to free.
  */
 int manifest_split(struct parse *p, const char *value, char **word, unsigned most);
+/* Kinds of values, within bounds; false with the error said, which names `name`. */
+bool manifest_parse_size(struct parse *p, const char *name, const char *value, uint64_t low,
+			 uint64_t high, uint64_t *bytes);
+bool manifest_parse_time(struct parse *p, const char *name, const char *value, uint64_t low,
+			 uint64_t high, uint64_t *ns);
+bool manifest_parse_number(struct parse *p, const char *name, const char *value, uint64_t low,
+			   uint64_t high, uint64_t *number);
+bool manifest_parse_name(struct parse *p, const char *what, const char *value);
 /* NULL with the error said. */
 char *manifest_strdup(struct parse *p, const char *s, size_t length);
 /* Absolute: begins at the manifest's folder if it is relative. */

@@ -6,7 +6,6 @@
 
 #include <exo/ring.h>
 
-#include <exo/desktop.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,8 +94,8 @@ int manifest_split(struct parse *p, const char *value, char **word, unsigned mos
 
 /* ---- kinds of values ----------------------------------------------------- */
 
-static bool parse_size(struct parse *p, const char *name, const char *value, uint64_t low,
-		       uint64_t high, uint64_t *bytes)
+bool manifest_parse_size(struct parse *p, const char *name, const char *value, uint64_t low,
+			 uint64_t high, uint64_t *bytes)
 {
 	int err = opts_parse_size(value, bytes);
 
@@ -110,8 +109,8 @@ static bool parse_size(struct parse *p, const char *name, const char *value, uin
 	return !p->err;
 }
 
-static bool parse_time(struct parse *p, const char *name, const char *value, uint64_t low,
-		       uint64_t high, uint64_t *ns)
+bool manifest_parse_time(struct parse *p, const char *name, const char *value, uint64_t low,
+			 uint64_t high, uint64_t *ns)
 {
 	int err = opts_parse_duration(value, ns);
 
@@ -125,8 +124,8 @@ static bool parse_time(struct parse *p, const char *name, const char *value, uin
 	return !p->err;
 }
 
-static bool parse_number(struct parse *p, const char *name, const char *value, uint64_t low,
-			 uint64_t high, uint64_t *number)
+bool manifest_parse_number(struct parse *p, const char *name, const char *value, uint64_t low,
+			   uint64_t high, uint64_t *number)
 {
 	if (opts_parse_number(value, low, high, number))
 		parse_fail(p, "%s: %.60s is no number from %llu to %llu", name, value,
@@ -134,7 +133,7 @@ static bool parse_number(struct parse *p, const char *name, const char *value, u
 	return !p->err;
 }
 
-static bool parse_name(struct parse *p, const char *what, const char *value)
+bool manifest_parse_name(struct parse *p, const char *what, const char *value)
 {
 	if (!policy_name_is_valid(value))
 		parse_fail(p, "%.60s is no name of a %s; use 1 to %d letters, digits, - _ .", value,
@@ -151,7 +150,7 @@ static void set_size(struct parse *p, const struct key *k, const char *value)
 {
 	uint64_t bytes;
 
-	if (!parse_size(p, k->name, value, k->low, k->high, &bytes))
+	if (!manifest_parse_size(p, k->name, value, k->low, k->high, &bytes))
 		return;
 	if (k->offset == offsetof(struct manifest, memory_bytes) && bytes % 4096)
 		parse_fail(p, "memory: %.60s is no multiple of 4K", value);
@@ -167,7 +166,7 @@ static void set_time(struct parse *p, const struct key *k, const char *value)
 {
 	uint64_t ns;
 
-	if (parse_time(p, k->name, value, k->low, k->high, &ns))
+	if (manifest_parse_time(p, k->name, value, k->low, k->high, &ns))
 		memcpy(field(p, k), &ns, sizeof(ns));
 }
 
@@ -177,7 +176,7 @@ static void set_number(struct parse *p, const struct key *k, const char *value)
 	uint64_t number;
 	uint32_t small;
 
-	if (!parse_number(p, k->name, value, k->low, k->high, &number))
+	if (!manifest_parse_number(p, k->name, value, k->low, k->high, &number))
 		return;
 	small = (uint32_t)number;
 	memcpy(field(p, k), &small, sizeof(small));
@@ -242,7 +241,7 @@ static void set_file(struct parse *p, const struct key *k, const char *value)
 
 static void set_name(struct parse *p, const struct key *k, const char *value)
 {
-	if (!parse_name(p, "guest", value))
+	if (!manifest_parse_name(p, "guest", value))
 		return;
 	if (!strcmp(value, "host"))
 		parse_fail(p, "name: host means the programs outside; choose another");
@@ -394,187 +393,6 @@ static void set_sound(struct parse *p, const struct key *k, const char *value)
 {
 	set_devices(p, value, guest_display_sound, EXO_DPY_HAS_PLAYBACK | EXO_DPY_HAS_CAPTURE,
 		    k->words);
-}
-
-/* ---- [provides], [uses], [mount]
- * ----------------------------------------------------------------------- */
-
-void manifest_set_provides(struct parse *p, const char *name, const char *value)
-{
-	struct manifest *m = p->m;
-	char *word[2];
-	int n;
-
-	if (!parse_name(p, "service", name))
-		return;
-	if (!strcmp(name, EXO_DESK_SERVICE) || !strcmp(name, "control"))
-		parse_fail(p, "%s: the service is this computer's own; choose another name", name);
-	if (m->nprovides == MANIFEST_LIST_MAX) {
-		parse_fail(p, "provides more than %d services", MANIFEST_LIST_MAX);
-		return;
-	}
-	n = manifest_split(p, value, word, 2);
-	if (n != 2 || (strcmp(word[1], "stream") && strcmp(word[1], "seqpacket"))) {
-		parse_fail(p, "%s: write %s = PORT stream, or PORT seqpacket", name, name);
-	} else {
-		struct manifest_provides *v = &m->provides[m->nprovides++];
-		uint64_t port = 0;
-
-		parse_number(p, name, word[0], 1, UINT32_MAX - 1, &port);
-		strcpy(v->name, name);
-		v->port = (uint32_t)port;
-		v->seqpacket = !strcmp(word[1], "seqpacket");
-		for (struct manifest_provides *o = m->provides; o < v; o++) {
-			if (!strcmp(o->name, name))
-				parse_fail(p, "%s is provided above already; keep one", name);
-			if (o->port == v->port)
-				parse_fail(p, "%s: port %u is %s's; choose another", name, v->port,
-					   o->name);
-		}
-	}
-	while (n > 0)
-		free(word[--n]);
-}
-
-static void set_use_option(struct parse *p, struct manifest_uses *u, char *option)
-{
-	char *value = strchr(option, '=');
-	uint64_t n = 0;
-
-	if (value) {
-		*value++ = '\0';
-		option[strcspn(option, " \t")] = '\0';
-		value += strspn(value, " \t");
-	}
-	if (!value && !strcmp(option, "delegate")) {
-		u->rights |= EXO_CAP_GRANT;
-	} else if (!value && !strcmp(option, "required")) {
-		u->required = true;
-	} else if (value && !strcmp(option, "port")) {
-		parse_number(p, "port", value, 2, EXO_SLOT_PORT(0, 0) - 1, &n);
-		u->port = (uint32_t)n;
-	} else if (value && !strcmp(option, "lease")) {
-		parse_time(p, "lease", value, MS, 3650 * DAY, &n);
-		u->limits.lease_ms = n / MS;
-	} else if (value && !strcmp(option, "connections")) {
-		parse_number(p, "connections", value, 1, POLICY_CONNS_MAX, &n);
-		u->limits.max_conns = (uint32_t)n;
-	} else if (value && !strcmp(option, "buffer")) {
-		parse_size(p, "buffer", value, exo_ring_total(EXO_RING_BYTES_MIN), 1ull << 40, &n);
-		u->limits.max_buffer = n;
-	} else if (value && !strcmp(option, "rate")) {
-		parse_size(p, "rate", value, 1, 1ull << 50, &n);
-		u->limits.max_rate = n;
-	} else {
-		parse_fail(p,
-			   "no option %.40s; there are delegate, required, port=, lease=, "
-			   "connections=, buffer= and rate=",
-			   option);
-	}
-}
-
-static void set_use_options(struct parse *p, struct manifest_uses *u, char *text)
-{
-	char *next = text, *option;
-
-	while ((option = next) && !p->err) {
-		size_t n;
-
-		next = strchr(option, ',');
-		if (next)
-			*next++ = '\0';
-		option += strspn(option, " \t");
-		for (n = strlen(option); n && strchr(" \t", option[n - 1]); n--)
-			option[n - 1] = '\0';
-		if (n || next || option != text)
-			set_use_option(p, u, option);
-	}
-}
-
-void manifest_set_uses(struct parse *p, const char *name, const char *value)
-{
-	struct manifest *m = p->m;
-	struct manifest_uses *u = &m->uses[m->nuses];
-	char *text;
-
-	if (!parse_name(p, "service", name))
-		return;
-	if (m->nuses == MANIFEST_LIST_MAX) {
-		parse_fail(p, "uses more than %d services", MANIFEST_LIST_MAX);
-		return;
-	}
-	*u = (struct manifest_uses){.rights = EXO_CAP_CONNECT};
-	strcpy(u->name, name);
-	text = manifest_strdup(p, value, strlen(value));
-	if (!text)
-		return;
-	if (*text)
-		set_use_options(p, u, text);
-	free(text);
-	for (struct manifest_uses *o = m->uses; o < u; o++) {
-		if (!strcmp(o->name, name))
-			parse_fail(p, "%s is used above already; keep one", name);
-		if (u->port && o->port == u->port)
-			parse_fail(p, "%s: port %u is %s's; choose another", name, u->port,
-				   o->name);
-	}
-	m->nuses++;
-}
-
-/* Absolute, without empty, "." and ".." parts; or "/". */
-static bool is_mount_path(const char *path)
-{
-	if (!strcmp(path, "/"))
-		return true;
-	do {
-		size_t n = *path == '/' ? strcspn(path + 1, "/") : 0;
-
-		if (!n || (n <= 2 && strspn(path + 1, ".") >= n))
-			return false;
-		path += n + 1;
-	} while (*path);
-	return true;
-}
-
-static void set_source(struct parse *p, struct manifest_mount *t, const char *source)
-{
-	if (strncmp(source, "service:", 8)) {
-		t->source = manifest_resolve(p, source);
-		return;
-	}
-	if (!parse_name(p, "service", source + 8))
-		return;
-	t->source = manifest_strdup(p, source, strlen(source));
-	t->service = manifest_strdup(p, source + 8, strlen(source + 8));
-}
-
-void manifest_set_mount(struct parse *p, const char *name, const char *value)
-{
-	struct manifest *m = p->m;
-	struct manifest_mount *t = &m->mount[m->nmounts];
-	char *word[2];
-	int n;
-
-	if (!is_mount_path(name)) {
-		parse_fail(p, "%.60s is no place for a mount; write /path, without . and ..", name);
-		return;
-	}
-	if (m->nmounts == MANIFEST_LIST_MAX) {
-		parse_fail(p, "more than %d mounts", MANIFEST_LIST_MAX);
-		return;
-	}
-	n = manifest_split(p, value, word, 2);
-	if (n < 1 || !*word[0] || (n == 2 && strcmp(word[1], "ro") && strcmp(word[1], "rw"))) {
-		parse_fail(p, "%.60s: write %.60s = service:NAME or FOLDER, and ro if it is so",
-			   name, name);
-	} else {
-		*t = (struct manifest_mount){.read_only = n == 2 && !strcmp(word[1], "ro")};
-		t->path = manifest_strdup(p, name, strlen(name));
-		set_source(p, t, word[0]);
-		m->nmounts++;
-	}
-	while (n > 0)
-		free(word[--n]);
 }
 
 /* ---- the table
