@@ -11,6 +11,7 @@
 #include <linux/virtio_mmio.h>
 
 #define RING_SIZE 64
+#define TOGETHER_NS 3000000 /* nobody points and types that quickly */
 
 struct source {
 	struct virtio_dev *dev;
@@ -181,7 +182,22 @@ static bool take(struct source *s, struct exo_input_event *e)
 	return true;
 }
 
-/* The device that has waited longest has its turn: a click comes before what is typed after it. */
+/*
+ * Has `a` waited longer? Interrupts that came together say nothing: then what is pointed at
+ * comes before what is typed there.
+ */
+static bool before(const struct source *a, const struct source *b)
+{
+	bool keys_a = a->info.has & EXO_INPUT_KEYS, keys_b = b->info.has & EXO_INPUT_KEYS;
+	uint64_t apart =
+		a->since_ns < b->since_ns ? b->since_ns - a->since_ns : a->since_ns - b->since_ns;
+
+	if (keys_a != keys_b && apart < TOGETHER_NS)
+		return keys_b;
+	return a->since_ns < b->since_ns;
+}
+
+/* The device that has waited longest has its turn. */
 bool input_event(struct exo_input_event *e)
 {
 	struct source *first = NULL;
@@ -193,7 +209,7 @@ bool input_event(struct exo_input_event *e)
 			continue;
 		if (!s->since_ns) /* its interrupt is on the way */
 			s->since_ns = clock_ns();
-		if (!first || s->since_ns < first->since_ns)
+		if (!first || before(s, first))
 			first = s;
 	}
 	if (!first || !take(first, e))
