@@ -26,6 +26,38 @@ static struct gpu *gpu_of(struct vdev *dev)
 
 /* ---- what displays there are ------------------------------------------------------ */
 
+/*
+ * VIRTIO_GPU_EVENT_DISPLAY, without losing one: Linux's driver asks first and clears the event
+ * afterwards, whatever has happened in between. If what was answered is not true any more when
+ * the event is cleared, it is raised again.
+ */
+static void raise_display(struct gpu *g, unsigned scanout)
+{
+	if (!(g->config.events_read & VIRTIO_GPU_EVENT_DISPLAY))
+		g->answered = g->stale = 0;
+	g->stale |= g->answered & (GPU_EDID_OF(scanout) | GPU_INFO);
+	g->config.events_read |= VIRTIO_GPU_EVENT_DISPLAY;
+	vdev_config_changed(&g->dev);
+}
+
+static void clear_display(struct gpu *g)
+{
+	bool again = g->stale;
+
+	g->config.events_read &= ~(uint32_t)VIRTIO_GPU_EVENT_DISPLAY;
+	g->answered = g->stale = 0;
+	if (!again)
+		return;
+	g->config.events_read |= VIRTIO_GPU_EVENT_DISPLAY;
+	vdev_config_changed(&g->dev);
+}
+
+static void answered(struct gpu *g, uint32_t what)
+{
+	g->answered |= what;
+	g->stale &= ~what;
+}
+
 /* 5.7.6.8: they stand side by side from the left. */
 static uint32_t get_display_info(struct gpu *g)
 {
@@ -39,6 +71,7 @@ static uint32_t get_display_info(struct gpu *g)
 		one->enabled = m->width != 0;
 		x += m->width;
 	}
+	answered(g, GPU_INFO);
 	return VIRTIO_GPU_RESP_OK_DISPLAY_INFO;
 }
 
@@ -50,6 +83,7 @@ static uint32_t get_edid(struct gpu *g)
 		return VIRTIO_GPU_RESP_ERR_INVALID_SCANOUT_ID;
 	g->resp.edid.size = GPU_EDID_BYTES;
 	gpu_edid(g->resp.edid.edid, &g->scanout[i].mode, i);
+	answered(g, GPU_EDID_OF(i));
 	return VIRTIO_GPU_RESP_OK_EDID;
 }
 
@@ -202,7 +236,8 @@ static void gpu_config_write(struct vdev *dev, size_t off, const void *src, size
 	if (off != offsetof(struct virtio_gpu_config, events_clear) || len != sizeof(bits))
 		return;
 	memcpy(&bits, src, sizeof(bits));
-	g->config.events_read &= ~bits;
+	if (bits & VIRTIO_GPU_EVENT_DISPLAY)
+		clear_display(g);
 }
 
 /* Flushes that wait are never answered; the desktop hears that nothing is shown. */
@@ -249,8 +284,7 @@ static void on_mode(struct vdev *dev, const struct exo_dpy_mode *m)
 	pthread_mutex_lock(&dev->lock);
 	if (memcmp(&mode, &g->scanout[m->scanout].mode, sizeof(mode)) != 0) {
 		g->scanout[m->scanout].mode = mode;
-		g->config.events_read |= VIRTIO_GPU_EVENT_DISPLAY;
-		vdev_config_changed(dev);
+		raise_display(g, m->scanout);
 	}
 	pthread_mutex_unlock(&dev->lock);
 }

@@ -15,6 +15,8 @@
 #define GPU_PAGE 4096u
 #define GPU_NO_PLACE UINT64_MAX
 #define GPU_EDID_BYTES 128
+#define GPU_EDID_OF(scanout) (1u << (scanout))
+#define GPU_INFO (1u << 31)
 
 /* What GET_DISPLAY_INFO and GET_EDID say of a scanout; width 0: not plugged in. */
 struct gpu_mode {
@@ -48,15 +50,19 @@ struct gpu_box {
 	uint32_t x, y, width, height;
 };
 
+/* A part of a picture that lies in a resource. */
+struct gpu_view {
+	uint64_t offset; /* of the picture's first pixel in the resource */
+	uint32_t stride, format;
+	struct gpu_box box; /* the part */
+};
+
 struct gpu_scanout {
 	struct gpu_mode mode;
 
-	/* What is shown: a part of a picture that lies in a resource. */
-	struct gpu_resource *res; /* NULL: nothing */
-	uint64_t offset;          /* of the picture's first pixel in the resource */
-	uint32_t stride, format;
-	struct gpu_box box; /* the part */
-	bool stale;         /* a blob of the guest's memory, of which no copy was made yet */
+	struct gpu_resource *res; /* what is shown, or NULL */
+	struct gpu_view view;
+	bool stale; /* a blob of the guest's memory, of which no copy was made yet */
 
 	uint32_t flushed, presented; /* sequence numbers: last one sent, last one answered */
 	uint32_t spoken;             /* messages since the desktop last answered one */
@@ -113,6 +119,9 @@ struct gpu {
 	uint8_t *picture;
 	uint64_t picture_bytes;
 	unsigned nscanouts;
+	/* Of the event that is raised: bits GPU_EDID_OF(scanout) and GPU_INFO. */
+	uint32_t answered; /* what the driver has asked since */
+	uint32_t stale;    /* what of this has changed after it was answered */
 	struct gpu_scanout scanout[EXO_DPY_SCANOUTS_MAX];
 	struct gpu_resource resource[GPU_RESOURCES_MAX];
 	struct gpu_resource *placed[GPU_RESOURCES_MAX]; /* in the order of their places */

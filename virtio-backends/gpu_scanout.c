@@ -9,6 +9,8 @@
  */
 #include "gpu_impl.h"
 
+#include <string.h>
+
 /* Messages on the way to the desktop: of one scanout, and so of all. */
 #define SPOKEN_MAX 128u
 
@@ -69,12 +71,12 @@ static void say_picture(struct gpu *g, struct gpu_scanout *s, struct gpu_resourc
 	struct exo_dpy_scanout m = {.scanout = index_of(g, s), .sequence = s->flushed};
 
 	if (res) {
-		m.offset =
-			res->place + s->offset + (uint64_t)s->box.y * s->stride + 4ull * s->box.x;
-		m.stride = s->stride;
-		m.width = s->box.width;
-		m.height = s->box.height;
-		m.format = s->format;
+		m.offset = res->place + s->view.offset + (uint64_t)s->view.box.y * s->view.stride +
+			   4ull * s->view.box.x;
+		m.stride = s->view.stride;
+		m.width = s->view.box.width;
+		m.height = s->view.box.height;
+		m.format = s->view.format;
 	}
 	desk_send(g->desk, EXO_DPY_SCANOUT, &m, sizeof(m));
 	s->spoken = res ? s->spoken + 1 : 0;
@@ -196,19 +198,35 @@ void gpu_attached(struct gpu *g, bool there)
 /* ---- what is shown ------------------------------------------------------------------------ */
 
 /*
- * From now on s shows res, as its fields say, or nothing: then what waits, waits no more. A flush
- * of the picture before still waits for the desktop, which may be reading that one yet.
+ * In a picture of the same size only that is new which was not said yet; one of another size is
+ * new to the desktop as a whole, but not if it never heard of the one between.
  */
-static void show(struct gpu *g, struct gpu_scanout *s, struct gpu_resource *res)
+static void keep_late(struct gpu_scanout *s, const struct gpu_view *view)
 {
-	struct gpu_box *late = &s->late;
+	const struct gpu_box *from = &s->view.box;
 
+	if (s->res && view && view->box.width == from->width && view->box.height == from->height &&
+	    view->format == s->view.format)
+		return;
+	s->late = (struct gpu_box){0};
+	if (s->res && view && s->say_picture)
+		s->late = (struct gpu_box){0, 0, view->box.width, view->box.height};
+}
+
+/*
+ * From now on s shows res, or nothing: then what waits, waits no more. A flush of the picture
+ * before still waits for the desktop, which may be reading that one yet.
+ */
+static void show(struct gpu *g, struct gpu_scanout *s, struct gpu_resource *res,
+		 const struct gpu_view *view)
+{
+	/* Linux says a picture again with the first damage after it. */
+	if (s->res == res && (!res || !memcmp(&s->view, view, sizeof(*view))))
+		return;
+	keep_late(s, res ? view : NULL);
 	s->res = res;
-	/* What is new in a picture of the same size is only what was not said yet. */
-	late->width = res ? clip(late->x, late->width, 0, s->box.width, &late->x) : 0;
-	late->height = res ? clip(late->y, late->height, 0, s->box.height, &late->y) : 0;
-	if (!late->height)
-		late->width = 0;
+	if (res)
+		s->view = *view;
 	s->stale = res && res->kind == GPU_BLOB_GUEST;
 	s->say_picture = res ? !s->stale : s->told != NULL;
 	if (!res)
@@ -227,7 +245,7 @@ void gpu_hide(struct gpu *g, const struct gpu_resource *res)
 			speak(g, s);
 		}
 		if (s->res == res)
-			show(g, s, NULL);
+			show(g, s, NULL, NULL);
 		else if (s->told == res && g->there)
 			say_picture(g, s, NULL); /* the next one is stale still */
 	}
@@ -246,21 +264,19 @@ uint32_t gpu_set_scanout(struct gpu *g)
 	const struct virtio_gpu_set_scanout *c = &g->cmd.set_scanout;
 	struct gpu_resource *res = gpu_find(g, c->resource_id);
 	struct gpu_scanout *s = &g->scanout[c->scanout_id % EXO_DPY_SCANOUTS_MAX];
-	struct gpu_box box;
+	struct gpu_view view = {0};
 
 	if (c->scanout_id >= g->nscanouts)
 		return VIRTIO_GPU_RESP_ERR_INVALID_SCANOUT_ID;
 	if (c->resource_id) {
 		if (!res)
 			return VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID;
-		if (res->kind != GPU_2D || !box_of(&c->r, res->width, res->height, &box))
+		if (res->kind != GPU_2D || !box_of(&c->r, res->width, res->height, &view.box))
 			return VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER;
-		s->offset = 0;
-		s->stride = 4 * res->width;
-		s->format = res->format;
-		s->box = box;
+		view.stride = 4 * res->width;
+		view.format = res->format;
 	}
-	show(g, s, res);
+	show(g, s, res, &view);
 	return VIRTIO_GPU_RESP_OK_NODATA;
 }
 
@@ -278,7 +294,7 @@ uint32_t gpu_set_scanout_blob(struct gpu *g)
 	const struct virtio_gpu_set_scanout_blob *c = &g->cmd.set_scanout_blob;
 	struct gpu_resource *res = gpu_find(g, c->resource_id);
 	struct gpu_scanout *s = &g->scanout[c->scanout_id % EXO_DPY_SCANOUTS_MAX];
-	struct gpu_box box;
+	struct gpu_view view = {0};
 
 	if (c->scanout_id >= g->nscanouts)
 		return VIRTIO_GPU_RESP_ERR_INVALID_SCANOUT_ID;
@@ -286,17 +302,16 @@ uint32_t gpu_set_scanout_blob(struct gpu *g)
 		if (!res)
 			return VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID;
 		if (res->kind == GPU_2D || !gpu_format(c->format) || !lies_in(c, res->bytes) ||
-		    !box_of(&c->r, c->width, c->height, &box) ||
+		    !box_of(&c->r, c->width, c->height, &view.box) ||
 		    (res->kind == GPU_BLOB_HOST && res->place == GPU_NO_PLACE))
 			return VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER;
 		if (!gpu_place(g, res))
 			return VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY;
-		s->offset = c->offsets[0];
-		s->stride = c->strides[0];
-		s->format = gpu_format(c->format);
-		s->box = box;
+		view.offset = c->offsets[0];
+		view.stride = c->strides[0];
+		view.format = gpu_format(c->format);
 	}
-	show(g, s, res);
+	show(g, s, res, &view);
 	return VIRTIO_GPU_RESP_OK_NODATA;
 }
 
@@ -306,9 +321,9 @@ uint32_t gpu_set_scanout_blob(struct gpu *g)
 /* False: the backing is gone. */
 static bool copy_damage(struct gpu *g, struct gpu_scanout *s, const struct gpu_box *b)
 {
-	uint64_t at = s->offset + (uint64_t)b->y * s->stride + 4ull * b->x;
+	uint64_t at = s->view.offset + (uint64_t)b->y * s->view.stride + 4ull * b->x;
 
-	if (!gpu_copy(g, s->res, at, at, s->stride, 4ull * b->width, b->height))
+	if (!gpu_copy(g, s->res, at, at, s->view.stride, 4ull * b->width, b->height))
 		return false;
 	s->say_picture |= s->stale;
 	s->stale = false;
@@ -320,8 +335,8 @@ static void damage(struct gpu *g, struct gpu_scanout *s, struct gpu_box b)
 {
 	uint32_t before = s->flushed;
 
-	b.x -= s->box.x;
-	b.y -= s->box.y;
+	b.x -= s->view.box.x;
+	b.y -= s->view.box.y;
 	s->late = around(s->late, b);
 	speak(g, s);
 	if (s->flushed == before)
@@ -347,12 +362,12 @@ uint32_t gpu_flush(struct gpu *g)
 		return VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER;
 	for (unsigned i = 0; i < g->nscanouts; i++) {
 		struct gpu_scanout *s = &g->scanout[i];
-		struct gpu_box b = part(&c->r, &s->box);
+		struct gpu_box b = part(&c->r, &s->view.box);
 
 		if (s->res != res || !b.width)
 			continue;
 		if (s->stale)
-			b = s->box;
+			b = s->view.box;
 		if (res->kind == GPU_BLOB_GUEST && !copy_damage(g, s, &b))
 			return VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER;
 		damage(g, s, b);

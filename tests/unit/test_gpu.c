@@ -135,6 +135,48 @@ static uint32_t get_edid(uint32_t scanout)
 	return gpu_rig_say(&r, &c, sizeof(c), 4096);
 }
 
+static uint32_t clear_events(void)
+{
+	uint32_t bits = VIRTIO_GPU_EVENT_DISPLAY;
+
+	vdev_config_write(r.d.dev, 4, &bits, 4);
+	vdev_config_read(r.d.dev, 0, &bits, 4);
+	return bits;
+}
+
+/* Linux clears an event after it has asked, and with it one that came in between. */
+START_TEST(an_event_is_not_lost)
+{
+	unsigned n;
+
+	gpu_rig_desktop(&r);
+	ck_assert_uint_eq(display_info(), VIRTIO_GPU_RESP_OK_DISPLAY_INFO);
+	gpu_rig_mode(&r, 0, 800, 600, 120);
+	ck_assert_uint_eq(get_edid(0), VIRTIO_GPU_RESP_OK_EDID);
+	ck_assert_uint_eq(display_info(), VIRTIO_GPU_RESP_OK_DISPLAY_INFO);
+	gpu_rig_mode(&r, 1, 100, 100, 120); /* after it has been asked */
+	n = r.d.config_notified;
+	ck_assert_uint_eq(clear_events(), VIRTIO_GPU_EVENT_DISPLAY);
+	ck_assert_uint_eq(r.d.config_notified, n + 1);
+	ck_assert_uint_eq(get_edid(0), VIRTIO_GPU_RESP_OK_EDID);
+	gpu_rig_mode(&r, 0, 900, 600, 120); /* between the two */
+	ck_assert_uint_eq(display_info(), VIRTIO_GPU_RESP_OK_DISPLAY_INFO);
+	ck_assert_uint_eq(clear_events(), VIRTIO_GPU_EVENT_DISPLAY);
+	ck_assert_uint_eq(get_edid(0), VIRTIO_GPU_RESP_OK_EDID);
+	ck_assert_uint_eq(display_info(), VIRTIO_GPU_RESP_OK_DISPLAY_INFO);
+	ck_assert_uint_eq(clear_events(), 0);
+	/* Who clears first has nothing to fear, and nothing said twice. */
+	n = r.d.config_notified;
+	gpu_rig_mode(&r, 0, 1000, 600, 120);
+	ck_assert_uint_eq(clear_events(), 0);
+	ck_assert_uint_eq(display_info(), VIRTIO_GPU_RESP_OK_DISPLAY_INFO);
+	gpu_rig_mode(&r, 0, 1001, 600, 120);
+	gpu_rig_mode(&r, 0, 1002, 600, 120);
+	ck_assert_uint_eq(clear_events(), 0);
+	ck_assert_uint_eq(r.d.config_notified, n + 3);
+}
+END_TEST
+
 static void check_edid(uint32_t width, uint32_t height, uint32_t mm, uint32_t refresh)
 {
 	const uint8_t *e = r.resp.edid.edid, *t = e + 54;
@@ -523,6 +565,11 @@ START_TEST(blob_of_guest_memory)
 					  0x4000 + 64 + y * 128 + x + (in ? 0x10000000 : 0));
 		}
 	}
+	/* Said again it is the same picture. */
+	ck_assert_uint_eq(gpu_rig_scanout_blob(&r, 0, 5, 100, 50, 512, 256), OK);
+	gpu_rig_flush_late(&r, 5, RECT(0, 0, 1, 1));
+	gpu_rig_expect(&r, EXO_DPY_FLUSH, &m);
+	ck_assert_uint_eq(m.flush.width, 1);
 	/* Its transfers mean nothing, and are no error. */
 	ck_assert_uint_eq(gpu_rig_transfer(&r, 5, RECT(0, 0, 64, 64), 0), OK);
 }
@@ -784,6 +831,7 @@ int main(void)
 	suite_add_tcase(s, one);
 	tcase_add_checked_fixture(three, setup_three, teardown);
 	tcase_add_test(three, displays_stand_side_by_side);
+	tcase_add_test(three, an_event_is_not_lost);
 	tcase_add_test(three, flush_of_two_scanouts);
 	tcase_add_test(three, all_is_said_again);
 	suite_add_tcase(s, three);
