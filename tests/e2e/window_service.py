@@ -116,7 +116,7 @@ class Desktop:
             service.sock.close()
 
 
-def said(s, text, times=1, timeout=15):
+def said(s, text, times=1, timeout=60):
     return wait_for(lambda: s.log("w").count(text) >= times, timeout, 0.05)
 
 

@@ -255,10 +255,10 @@ static void take_answer(struct slot *s, uint32_t len)
 		if ((int32_t)(s->command.sequence - o->seen) > 0)
 			o->seen = s->command.sequence;
 		o->seen_fresh = true;
-		/* fall through */
+		o->error = ok ? o->error : EIO;
+		break;
 	case GPU_QUIET:
-		if (!ok)
-			o->error = EIO;
+		o->error = ok ? o->error : EIO;
 		break;
 	}
 	s->busy = false;
