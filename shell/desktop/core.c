@@ -53,6 +53,10 @@ const struct canvas *desktop_screen(struct desktop *d)
 void desktop_chords(const struct desktop *d, struct hid_chord chord[HID_ACTIONS])
 {
 	memcpy(chord, core_of(d)->chord, sizeof(core_of(d)->chord));
+	for (unsigned i = 0; i < HID_ACTIONS; i++) {
+		if (chord[i].key == DESKTOP_NO_KEY)
+			chord[i] = (struct hid_chord){0};
+	}
 }
 
 void desktop_set_layout(struct desktop *d, const char *keymap)

@@ -364,8 +364,9 @@ struct desktop_setup {
 	bool fullscreen, dark;
 	const char *keymap;                  /* or NULL */
 	const char *wav;                     /* what is played goes there, too; or NULL */
-	struct hid_chord chord[HID_ACTIONS]; /* key 0: the default */
+	struct hid_chord chord[HID_ACTIONS]; /* key 0: the default; DESKTOP_NO_KEY: none */
 };
+#define DESKTOP_NO_KEY UINT16_MAX /* that no keyboard has */
 
 /* d: zeroes but for directory. 0, or -errno with why; desktop_close in any case. */
 int desktop_open(struct desktop *d, const struct desktop_setup *setup, char why[256]);
@@ -390,7 +391,7 @@ void desktop_action(struct desktop *d, enum hid_action action);
 enum hid_action desktop_action_named(const char *word);
 /* The close button of its window: the person means it. */
 void desktop_close_window(struct desktop *d, hid_id id);
-/* The chords as they are set. */
+/* The chords as they are set; key 0: none. */
 void desktop_chords(const struct desktop *d, struct hid_chord chord[HID_ACTIONS]);
 void desktop_set_layout(struct desktop *d, const char *keymap); /* unknown: a notice */
 void desktop_set_theme(struct desktop *d, bool dark);

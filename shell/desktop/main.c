@@ -2,7 +2,8 @@
  * exo-desktop: options, the person's settings, begin and end. `exo desktop` is its one caller.
  *
  * Settings are in $XDG_CONFIG_HOME/exo/desktop.ini (else ~/.config/…): [desktop] theme, keymap,
- * scale; [keys] ACTION = CHORD, with the words of desktop_action_named. Options win.
+ * scale; [keys] ACTION = CHORD, with the words of desktop_action_named; nothing: no keys.
+ * Options win.
  *
  * Exit status: 0, or that of the scenario; 125 if it could not be started.
  */
@@ -46,6 +47,7 @@ static const char usage[] =
 	"  --demo               starts some programs, and shows what there is\n"
 	"  --keymap LAYOUT      us, gb, de, fr, es, …\n"
 	"  --theme dark|light\n"
+	"  --key ACTION=CHORD   as launcher=super+space, graph= (none); Super+H lists them\n"
 	"  --audio FILE         what is played also goes to this WAV file\n"
 	"  --help, --version\n"
 	"\n"
@@ -84,13 +86,27 @@ static bool parse_theme(const char *text, bool *dark)
 	return !*dark || !strcmp(text, "dark");
 }
 
+/* Nothing as chord: the action has no keys. */
+static bool parse_key(struct options *o, const char *action, const char *chord, const char **why)
+{
+	enum hid_action which = desktop_action_named(action);
+
+	*why = "there is no such action";
+	if (!which)
+		return false;
+	if (*chord)
+		return hid_parse_chord(chord, &o->setup.chord[which], why);
+	*why = "the secure attention chord can be changed, and not be taken away";
+	o->setup.chord[which] = (struct hid_chord){0, DESKTOP_NO_KEY};
+	return which != HID_ACTION_ATTENTION;
+}
+
 /* ---- settings ------------------------------------------------------------------------ */
 
 static int take_setting(void *opaque, const char *section, const char *name, const char *value)
 {
 	struct options *o = opaque;
 	const char *why = "there is no such setting";
-	enum hid_action action;
 	bool good = false;
 
 	if (!strcmp(section, "desktop") && !strcmp(name, "theme")) {
@@ -105,8 +121,7 @@ static int take_setting(void *opaque, const char *section, const char *name, con
 		snprintf(o->keymap, sizeof(o->keymap), "%s", value);
 		o->setup.keymap = o->keymap;
 	} else if (!strcmp(section, "keys")) {
-		action = desktop_action_named(name);
-		good = action && hid_parse_chord(value, &o->setup.chord[action], &why);
+		good = parse_key(o, name, value, &why);
 	}
 	if (!good)
 		fprintf(stderr, "exo desktop: desktop.ini: [%s] %s = %s: %s\n", section, name,
@@ -145,6 +160,7 @@ enum option_id {
 	OPTION_KEYMAP,
 	OPTION_THEME,
 	OPTION_AUDIO,
+	OPTION_KEY,
 	OPTION_HELP,
 	OPTION_VERSION
 };
@@ -160,10 +176,23 @@ static const struct option long_options[] = {
 	{"keymap", required_argument, NULL, OPTION_KEYMAP},
 	{"theme", required_argument, NULL, OPTION_THEME},
 	{"audio", required_argument, NULL, OPTION_AUDIO},
+	{"key", required_argument, NULL, OPTION_KEY},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{0},
 };
+
+static int take_key(struct options *o, char *value)
+{
+	char *chord = strchr(value, '=');
+	const char *why = "ACTION=CHORD is meant, as launcher=super+space";
+
+	if (chord)
+		*chord++ = 0;
+	if (chord && parse_key(o, value, chord, &why))
+		return -1;
+	return complain(why, value);
+}
 
 /* -1: it goes on; else the exit status. */
 static int take_option(struct options *o, int option, char *value)
@@ -202,6 +231,8 @@ static int take_option(struct options *o, int option, char *value)
 	case OPTION_AUDIO:
 		o->setup.wav = value;
 		break;
+	case OPTION_KEY:
+		return take_key(o, value);
 	case OPTION_HELP:
 		return fputs(usage, stdout) < 0 ? EXIT_CANNOT : 0;
 	case OPTION_VERSION:

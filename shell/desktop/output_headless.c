@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #define WIDTH 1280
-#define HEIGHT 720
+#define HEIGHT 800
 #define SIZE_MIN 64
 #define SIZE_MAX_PX 16384
 
