@@ -11,7 +11,7 @@ from vmmctl import *
 
 BUILD = sys.argv[1]
 EXE = os.path.join(BUILD, "bin/exo-vmm")
-KEY_D, KEY_O, KEY_X, KEY_A, KEY_LEFTCTRL = 32, 24, 45, 30, 29
+KEY_D, KEY_O, KEY_X, KEY_A, KEY_LEFTCTRL, KEY_C, KEY_N = 32, 24, 45, 30, 29, 46, 49
 QUARTERS = (0xFF0000, 0x00FF00, 0x0000FF, 0xFFFFFF)
 tap = Tap()
 
@@ -168,6 +168,24 @@ def input_events():
     tap.check(g.said("touch 2 phase 0 at 320,120") and g.said("touch 2 phase 1 at 0,120") and
               g.said("touch 2 phase 2"), "a finger", f"{g.lines}")
     g.close()
+
+
+def cursors():
+    for options in ((), ("-c",)):
+        g = Guest(*options)
+        g.said("0 frame")
+        p = g.peer
+        g.key(KEY_C)
+        ok = g.said("cursor: ok") and p.until(lambda: p.cursors.get(0, (0,))[0])
+        visible, x, y, pixels = p.cursors.get(0, (0, 0, 0, b""))
+        want = b"".join((bytes.fromhex("ffff00ff") * 8 + bytes(4 * 56) if row < 8 else bytes(256))
+                        for row in range(64))
+        tap.check(ok and (x, y) == (3, 4) and pixels == want, "a pointer of its own",
+                  f"{p.cursors.keys()} {x},{y} {pixels[:40]}")
+        g.key(KEY_N)
+        tap.check(g.said("cursor: ok") and p.until(lambda: p.cursors[0][0] == 0),
+                  "and the desktop's again")
+        g.close()
 
 
 def frames():
@@ -340,6 +358,11 @@ def sound():
                   g.said("drained, room for") and g.peer.sounds[0][1:] == (rate, channels),
                   f"{count} frames of {rate} Hz, {channels} channels are heard, and it drains",
                   f"{end} {len(pcm)} {g.lines}")
+    g = Guest("play", 48000, 2, 9600, program="sound", inputs=HAS_PLAYBACK, desktop=False)
+    end = g.vmm.end(60)
+    tap.check(end[1] == 0 and g.said("drained"), "without a desktop it drains as well",
+              f"{end} {g.lines}")
+    g.vmm.finish()
     g, pcm, end, _ = play("poll", 16000, 2, 4000)
     tap.check(end[1] == 0 and pcm == list(range(8000)),
               "a program that waits for room by poll", f"{end} {len(pcm)} {g.lines}")
@@ -361,6 +384,7 @@ pictures("shared")
 pictures("transfer", "-c")
 redrawn()
 input_events()
+cursors()
 frames()
 plugs()
 desktops()

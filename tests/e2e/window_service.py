@@ -18,7 +18,7 @@ TITLE, ATTENTION, CHOOSE, COPIED = 1, 2, 3, 4
 SETTINGS, FOCUS, CHOSEN, DROPPED, COPY, PASTE = range(64, 70)
 FIELDS = "type bytes id scanout flags rights status port format total offset scale".split()
 TEXT, PNG = 1, 2
-KEY_D, KEY_F, KEY_O, KEY_S, KEY_T, KEY_Y, KEY_APOSTROPHE = 32, 33, 24, 31, 20, 21, 40
+KEY_B, KEY_F, KEY_O, KEY_S, KEY_T, KEY_Y = 48, 33, 24, 31, 20, 21
 KEY_BRACKET, KEY_E = 13, 18
 tap = Tap()
 
@@ -145,6 +145,8 @@ def settings_and_focus(s):
     peer.keys(KEY_T)
     got = service.expect(TITLE)
     tap.check(got and got[1] == b"new title" and said(s, "title: ok"), "another title", f"{got}")
+    peer.keys(KEY_B)
+    tap.check(service.expect(ATTENTION) and said(s, "attention: ok"), "it asks for attention")
     peer.keys(KEY_O)
     got = service.expect(TITLE)
     tap.check(got and got[1] == b"window 1" and got[0]["scanout"] == 1, "a second window's title")

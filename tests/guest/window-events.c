@@ -7,7 +7,8 @@
  *
  * -c: by transfers; -r: every frame is drawn whole; -a: so many frames of a moving square first.
  * Keys: Escape ends it, f asks for a file and reads it, d draws a small square where the pointer
- * is, t changes the title, o opens another window, x closes the last.
+ * is, t changes the title, o opens another window, x closes the last, c has a pointer of its own,
+ * n has the desktop's again, b asks for attention, s for a file to be written.
  */
 #include <exo_window.h>
 
@@ -23,6 +24,7 @@
 static struct exo_window *window[WINDOWS_MAX];
 static unsigned nwindows, flags;
 static int px, py;
+static uint32_t pointer[64 * 64];
 
 static void rect(const struct exo_surface *s, int x, int y, int width, int height, uint32_t colour)
 {
@@ -137,6 +139,18 @@ static void on_key(const struct exo_event *e)
 		exo_window_close(window[--nwindows]);
 		window[nwindows] = NULL;
 		printf("closed %u\n", nwindows);
+		break;
+	case KEY_B:
+		printf("attention: %s\n", exo_window_attention(w) ? strerror(errno) : "ok");
+		break;
+	case KEY_C:
+		for (int i = 0; i < 64 * 64; i++)
+			pointer[i] = i / 64 < 8 && i % 64 < 8 ? 0xff00ffff : 0;
+		printf("cursor: %s\n",
+		       exo_window_cursor(w, pointer, 3, 4) ? strerror(errno) : "ok");
+		break;
+	case KEY_N:
+		printf("cursor: %s\n", exo_window_cursor(w, NULL, 0, 0) ? strerror(errno) : "ok");
 		break;
 	case KEY_ESC:
 		printf("bye\n");
