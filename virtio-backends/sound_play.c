@@ -8,10 +8,10 @@
 #define DEAF_NS 1000000000u     /* a desktop that plays nothing for so long */
 #define ALL_NS 1000000000000ull /* after so long everything has been played */
 
-/* exo/display.h: no more than 250 ms is on its way to the loudspeaker. */
+/* Half of the 250 ms that exo/display.h allows: PLAYED may be of what was sent before a stop. */
 static uint64_t window_bytes(const struct sound_params *p)
 {
-	return (uint64_t)p->rate / 4 * p->frame_bytes;
+	return (uint64_t)p->rate / 8 * p->frame_bytes;
 }
 
 static bool by_desktop(const struct sound *s)
@@ -182,7 +182,6 @@ void sound_play_heard(struct sound *s, uint32_t bytes, uint64_t now_ns)
 {
 	struct sound_play *pl = &s->play;
 
-	/* It may be about what was sent before a stop. */
 	pl->sent -= bytes < pl->sent ? bytes : pl->sent;
 	pl->heard_ns = now_ns;
 	pl->deaf = false;
