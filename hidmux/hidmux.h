@@ -9,12 +9,13 @@
  *     (pointer; while a button is held: the window it was pressed in), and to no other.
  *   - Who saw a press sees the release, whatever happens between: focus, grabs, other windows.
  *     A window that goes away or loses the focus gets no more than that.
- *   - A new window never takes the focus; it is placed below the one that has it, unless there is
- * none.
+ *   - A new window never takes the focus; it is placed below the one that has it, unless there
+ *     is none. Nor does one that the person never chose get it when another window goes.
  *   - When the focus moves without the person having asked for it (its window went away), keys
  *     and clicks are held back for HID_HOLD_NS: they go to nobody.
  *   - The secure attention chord always reaches the shell, also when a window is full-screen
  *     or has a grab, and no part of it is seen by a guest but the releases it is owed.
+ *     What is held of keys then comes up for who saw them go down.
  *   - The strip (the screen's top row) is never covered, also by full-screen windows.
  *   - Damage is kept as a short list of rectangles; what is hidden below others causes none.
  *
