@@ -180,8 +180,11 @@ bool screen_shown(const struct screen *s, unsigned scanout, uint32_t *sequence);
 const uint32_t *screen_cursor(const struct screen *s, unsigned scanout, bool *visible, int *hot_x,
 			      int *hot_y);
 uint32_t screen_inputs(const struct screen *s); /* EXO_DPY_HAS_* */
-/* The person closes one of several windows: the guest's display is unplugged. */
-void screen_unplug(struct screen *s, unsigned scanout);
+/*
+ * The person closes one of several windows: the guest's display is unplugged until it shows
+ * nothing there. False: it is already, and the guest does not mind.
+ */
+bool screen_unplug(struct screen *s, unsigned scanout);
 void screen_scale_changed(struct screen *s);
 /* Recorded sound for its guest: whole frames, at most EXO_DPY_PCM_MAX bytes; else it is lost. */
 void screen_captured(struct screen *s, const void *data, uint32_t bytes);

@@ -318,9 +318,7 @@ static void close_window(struct desktop *d, hid_id id)
 		panel_on_close(p);
 	for (unsigned i = 0; g && i < EXO_DPY_SCANOUTS_MAX; i++)
 		others += i != scanout && g->window[i];
-	if (g && others && scanout)
-		screen_unplug(g->screen, scanout);
-	else if (g)
+	if (g && (!others || !scanout || !g->screen || !screen_unplug(g->screen, scanout)))
 		guests_stop(d, g->name);
 }
 

@@ -94,6 +94,19 @@ static void do_verb(struct panel *p, struct dguest *g, enum verb verb)
 	}
 }
 
+/* Can it hear the microphone, if the person lets it? */
+static bool may_listen(const struct dguest *g)
+{
+	return g->screen && screen_inputs(g->screen) & EXO_DPY_HAS_CAPTURE;
+}
+
+static const char *microphone_words(const struct dguest *g)
+{
+	return !may_listen(g)      ? ""
+	       : audio_captures(g) ? ", hears the microphone (M: no longer)"
+				   : ", microphone off (M: on)";
+}
+
 static void go_to(struct panel *p, const struct dguest *g)
 {
 	struct desktop *d = p->desktop;
@@ -152,8 +165,9 @@ static void draw_row(const struct panel *p, const struct canvas *c, const struct
 	paint_size_words(g->memory_bytes, memory);
 	paint_size_words(g->tx_bytes, tx);
 	paint_size_words(g->rx_bytes, rx);
-	snprintf(figures, sizeof(figures), "%s%s, CPU %.1f %%, memory %s, sent %s, received %s",
-		 g->state, g->paused ? ", paused" : "", g->cpu_share * 100, memory, tx, rx);
+	snprintf(figures, sizeof(figures), "%s%s%s, CPU %.1f %%, memory %s, sent %s, received %s",
+		 g->state, g->paused ? ", paused" : "", microphone_words(g), g->cpu_share * 100,
+		 memory, tx, rx);
 	paint_text_within(c, FACE_SANS, small, left, low, verb_x(p, 0) - 2 * left, figures,
 			  t->dim_text);
 	draw_verbs(p, c, g, y);
@@ -197,6 +211,10 @@ static void key(struct panel *p, const struct panel_event_key *e)
 		choose(p, w->chosen + 1);
 	else if ((e->code == KEY_ENTER || e->code == KEY_KPENTER) && g)
 		go_to(p, g);
+	if (e->code == KEY_M && !e->modifiers && !e->repeat && g && may_listen(g)) {
+		audio_capture(p->desktop, g, !audio_captures(g));
+		panel_redraw(p);
+	}
 	for (unsigned v = 0; v < VERBS && g && !e->repeat; v++) {
 		if (e->code == verb_keys[v] && !e->modifiers)
 			do_verb(p, g, (enum verb)v);

@@ -174,6 +174,7 @@ static const char *take_scanout(struct screen *s, const struct exo_dpy_scanout *
 	other = changed || m->width != scan->picture.width || m->height != scan->picture.height ||
 		m->format != scan->picture.format;
 	scan->shown = m->width != 0;
+	scan->unplugged = scan->unplugged && scan->shown;
 	scan->picture = *m;
 	if (changed)
 		guests_window_changed(s->guest, m->scanout);

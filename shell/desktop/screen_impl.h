@@ -16,6 +16,7 @@ struct scan {
 	uint64_t answered_ns;
 	int width, height; /* of the content on the screen; 0: no window yet, or unplugged */
 	bool visible, mode_due;
+	bool unplugged; /* by the person, until it shows nothing */
 	uint64_t mode_ns;
 	uint32_t *cursor; /* or NULL: it never set one */
 	bool cursor_visible;

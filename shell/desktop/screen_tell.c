@@ -36,6 +36,8 @@ void screen_configure(struct screen *s, unsigned scanout, int width, int height,
 	if (!scan)
 		return;
 	scan->visible = visible && width > 0;
+	if (scan->unplugged)
+		return; /* whatever the layout makes of its window */
 	if (width < 0 || height < 0 || width > (int)EXO_DPY_SIZE_MAX ||
 	    height > (int)EXO_DPY_SIZE_MAX)
 		return;
@@ -74,9 +76,13 @@ static uint64_t tell_mode(struct screen *s, unsigned scanout, uint64_t now)
 	return 0;
 }
 
-void screen_unplug(struct screen *s, unsigned scanout)
+bool screen_unplug(struct screen *s, unsigned scanout)
 {
+	if (scanout >= s->scanouts || s->scan[scanout].unplugged)
+		return false;
 	screen_configure(s, scanout, 0, 0, false);
+	s->scan[scanout].unplugged = true;
+	return true;
 }
 
 void screen_scale_changed(struct screen *s)

@@ -55,7 +55,8 @@ class FakeGuest:
             fcntl.fcntl(self.fd, F_ADD_SEALS, SEAL_SHRINK | SEAL_GROW)
         self.memory_bytes = memory
         self.memory = mmap.mmap(self.fd, memory)
-        self.modes, self.presented, self.events, self.played = [], [], [], 0
+        self.modes, self.presented, self.events = [], [], []
+        self.played = self.captured = 0
         self.sequence = 0
         self.gone = False
 
@@ -112,6 +113,8 @@ class FakeGuest:
                 self.presented.append(struct.unpack_from("<2IQ", m, 16))
             elif kind == PLAYED:
                 self.played += struct.unpack_from("<2I", m, 16)[1]
+            elif kind == CAPTURED:
+                self.captured += struct.unpack_from("<2I", m, 16)[1]
             elif kind == INPUT:
                 device, scanout, count, _ = struct.unpack_from("<4I", m, 16)
                 for i in range(count):

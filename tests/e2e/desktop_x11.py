@@ -126,7 +126,8 @@ class Scene:
         os.mkdir(self.directory, 0o700)
         self.session = FakeSession(self.directory)
         self.notes = self.session.add(FakeGuest("notes", "work", "#3060c0", (320, 240), 1,
-                                                inputs=HAS_KEYBOARD | HAS_TABLET | HAS_PLAYBACK))
+                                                inputs=HAS_KEYBOARD | HAS_TABLET | HAS_PLAYBACK |
+                                                HAS_CAPTURE))
         self.bank = self.session.add(FakeGuest("bank", "trusted", "#20a040", (400, 300), 2))
         self.desktop = Desktop(BUILD, self.directory, *options, env=env)
         for guest, colour in ((self.notes, 0xff8040), (self.bank, 0x4080ff)):
@@ -287,6 +288,18 @@ def main():
     wait_for(lambda: x.notes.take().played == 7680, what="PLAYED")
     x.notes.send(SOUND, struct.pack("<4I", 0, 0, 48000, 2))
     check("sound is played", x.notes.played == 7680)
+
+    # The microphone is off until the person says otherwise, in the list of guests.
+    x.notes.send(SOUND, struct.pack("<4I", 1, 1, 16000, 1))
+    wait_for(lambda: any("microphone" in n["text"] for n in x.desktop.ask("notices")["notices"]),
+             what="a notice")
+    check("a guest that listens hears nothing", x.notes.take().captured == 0)
+    x.desktop.ask("action", name="windows")
+    x.desktop.ask("keys", chord="m")
+    wait_for(lambda: x.notes.take().captured > 3200, what="sound of the microphone")
+    check("unless the person lets it", x.notes.captured % 2 == 0)
+    x.desktop.ask("keys", chord="m")
+    x.desktop.ask("action", name="windows")
 
     # Nothing moves: nobody wakes up. The requests here do.
     time.sleep(1.5)  # the device closes
