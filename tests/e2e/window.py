@@ -211,7 +211,8 @@ def frames():
     p.mode(0, 333, 222)
     tap.check(g.said("animated 200", 60), "it draws on while its size changes", f"{g.lines[-5:]}")
     tap.check(p.until(lambda: (p.shown[0].width, p.shown[0].height) == (333, 222)) and
-              p.pixel(0, 331, 1) == QUARTERS[1], "and has the last one in the end", f"{g.lines[-5:]}")
+              p.pixel(0, 331, 1) == QUARTERS[1], "and has the last one in the end",
+              f"{g.lines[-5:]}")
     g.close()
 
 
@@ -246,7 +247,8 @@ def desktops():
     g.settle(0.2)
     g.peer.close()
     g.peer.hung_up = True
-    tap.check(g.said("animated 60", 60), "without its desktop a program draws on", f"{g.lines[-5:]}")
+    tap.check(g.said("animated 60", 60), "without its desktop a program draws on",
+              f"{g.lines[-5:]}")
     p = g.screen.replace(g.vmm)
     tap.check(p.until(lambda: 0 in p.shown) and p.hello[1] == 1 and
               p.pixel(0, 638, 1) == QUARTERS[1], "the next desktop is told what it shows")

@@ -24,7 +24,8 @@ class Qemu:
                    "-global", "virtio-mmio.force-legacy=false",
                    "-device", "isa-debug-exit,iobase=0x501,iosize=4", "-chardev", "stdio,id=c0",
                    "-device", "virtio-serial-device,max_ports=4",
-                   "-device", "virtconsole,chardev=c0,nr=0", "-qmp", f"unix:{path},server=on,wait=off",
+                   "-device", "virtconsole,chardev=c0,nr=0",
+                   "-qmp", f"unix:{path},server=on,wait=off",
                    "-kernel", os.path.join(BUILD, "guests/test/window-events.elf"),
                    "-append", f"{SLOTS} exo.exit=0x501 -- {' '.join(args)}"]
         for d in devices:
