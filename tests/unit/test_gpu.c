@@ -465,6 +465,61 @@ START_TEST(damage_that_found_no_room_is_said_later)
 }
 END_TEST
 
+/* Uses all the room there is; the last sequence. */
+static uint32_t fill_the_room(uint32_t id)
+{
+	uint32_t last = 0, used, len;
+	uint16_t head;
+
+	do {
+		head = gpu_rig_flush_late(&r, id, RECT(0, 0, 1, 1));
+		while (gpu_rig_hear(&r, &m))
+			last = m.flush.sequence;
+	} while (!drv_used(&r.d, 0, &used, &len));
+	ck_assert_uint_eq(used, head);
+	return last;
+}
+
+/* The desktop takes a picture of the same size for new only where it is told so. */
+START_TEST(damage_outlives_its_picture)
+{
+	uint32_t last, id, len;
+
+	r.d.queue_size = 256;
+	vdev_set_status(r.d.dev, 0);
+	ck_assert(drv_start(&r.d, DRV_ALL_FEATURES));
+	gpu_rig_desktop(&r);
+	show(100, 50);
+	ck_assert_uint_eq(gpu_rig_create(&r, 2, XRGB, 100, 50), OK);
+	ck_assert_uint_eq(gpu_rig_create(&r, 3, XRGB, 50, 50), OK);
+	last = fill_the_room(1);
+	ck_assert_uint_eq(gpu_rig_flush(&r, 1, RECT(90, 40, 3, 3)), OK);
+	ck_assert_uint_eq(gpu_rig_scanout(&r, 0, 2, RECT(0, 0, 100, 50)), OK);
+	ck_assert_uint_eq(gpu_rig_flush(&r, 2, RECT(80, 10, 2, 2)), OK);
+	ck_assert(gpu_rig_silent(&r));
+	gpu_rig_presented(&r, 0, last);
+	gpu_rig_expect(&r, EXO_DPY_SCANOUT, &m);
+	gpu_rig_expect(&r, EXO_DPY_FLUSH, &m);
+	ck_assert_uint_eq(m.flush.x, 0); /* that of fill_the_room, too */
+	ck_assert_uint_eq(m.flush.y, 0);
+	ck_assert_uint_eq(m.flush.width, 93);
+	ck_assert_uint_eq(m.flush.height, 43);
+	while (drv_used(&r.d, 0, &id, &len))
+		;
+	/* One of another size in between, of which it never hears: all is new. */
+	last = fill_the_room(2);
+	ck_assert_uint_eq(gpu_rig_scanout(&r, 0, 3, RECT(0, 0, 50, 50)), OK);
+	ck_assert_uint_eq(gpu_rig_scanout(&r, 0, 1, RECT(0, 0, 100, 50)), OK);
+	ck_assert(gpu_rig_silent(&r));
+	gpu_rig_presented(&r, 0, last);
+	gpu_rig_expect(&r, EXO_DPY_SCANOUT, &m);
+	ck_assert_uint_eq(m.scanout.width, 100);
+	gpu_rig_expect(&r, EXO_DPY_FLUSH, &m);
+	ck_assert_uint_eq(m.flush.width, 100);
+	ck_assert_uint_eq(m.flush.height, 50);
+}
+END_TEST
+
 /* One resource on two scanouts: the answer comes when both have been presented. */
 START_TEST(flush_of_two_scanouts)
 {
@@ -820,6 +875,7 @@ int main(void)
 	tcase_add_test(one, flush_waits_though_another_picture_is_shown);
 	tcase_add_test(one, flush_waits_no_more);
 	tcase_add_test(one, damage_that_found_no_room_is_said_later);
+	tcase_add_test(one, damage_outlives_its_picture);
 	tcase_add_test(one, work_is_done_in_turns);
 	tcase_add_test(one, blob_of_guest_memory);
 	tcase_add_test(one, two_blobs_in_turns);
