@@ -37,6 +37,7 @@ int main(int argc, char **argv)
 	SDL_Window *w;
 	uint64_t begin, cpu, next;
 
+	SDL_SetHint(SDL_HINT_FRAMEBUFFER_ACCELERATION, "0"); /* straight to the X server */
 	if (!frames || SDL_Init(SDL_INIT_VIDEO)) {
 		fprintf(stderr, "sdlscene: FRAMES WIDTH HEIGHT PACED: %s\n", SDL_GetError());
 		return 2;
