@@ -27,6 +27,20 @@ static bool has_bar(const struct exo_list *l)
 	return (int64_t)l->count * row_height(l) > l->widget.height - 2 * line(l);
 }
 
+/* The selected row is to be seen. */
+static void show(struct exo_list *l)
+{
+	int h = row_height(l), seen = l->widget.height - 2 * line(l);
+	int64_t y = (int64_t)l->selected * h;
+
+	if (l->selected < 0 || seen <= 0)
+		return;
+	if (y < l->top)
+		l->top = (int)y;
+	else if (y + h > (int64_t)l->top + seen)
+		l->top = (int)(y + h - seen);
+}
+
 /* The bar is not among the ui's widgets: the list passes on what is for it. */
 static void settle(struct exo_list *l)
 {
@@ -34,6 +48,8 @@ static void settle(struct exo_list *l)
 	int64_t total = (int64_t)l->count * row_height(l);
 	struct exo_widget *bar = &l->bar.widget;
 
+	if (bar->height != (seen > 0 ? seen : 0))
+		show(l);
 	bar->ui = l->widget.ui;
 	bar->x = l->widget.width - bar_width(l) - line(l);
 	bar->y = line(l);
@@ -81,19 +97,6 @@ static void list_draw(struct exo_widget *w, const struct exo_surface *s,
 
 		bar->cls->draw(&l->bar.widget, &part, dirty);
 	}
-}
-
-static void show(struct exo_list *l)
-{
-	int h = row_height(l), seen = l->widget.height - 2 * line(l);
-	int64_t y = (int64_t)l->selected * h;
-
-	if (l->selected < 0)
-		return;
-	if (y < l->top)
-		l->top = (int)y;
-	else if (y + h > (int64_t)l->top + seen)
-		l->top = (int)(y + h - seen);
 }
 
 static void choose(struct exo_list *l, int64_t row)
