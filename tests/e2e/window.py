@@ -221,8 +221,9 @@ def plugs():
     g.said("0 frame")
     p = g.peer
     p.mode(0, 0, 0)
+    tap.check(g.said("0 close"), "a window that is unplugged is told so", f"{g.lines}")
     p.point(50, 50)
-    g.settle(1)
+    g.settle()
     before = len(p.flushes[0])
     p.keys(KEY_D, KEY_D)
     g.said("key 32 up")

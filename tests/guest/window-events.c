@@ -213,6 +213,9 @@ static void print(const struct exo_event *e)
 	case EXO_EVENT_DROPPED:
 		printf("%s\n", e->type == EXO_EVENT_CHOSEN ? "chosen" : "dropped");
 		break;
+	case EXO_EVENT_CLOSE:
+		printf("close\n");
+		break;
 	case EXO_EVENT_NONE:
 		printf("nothing\n");
 		break;

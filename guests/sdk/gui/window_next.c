@@ -61,6 +61,9 @@ static void take_mode(struct exo_window *w)
 	if (ioctl(gui.display, (int)EXO_DISPLAY_MODE, &m))
 		return;
 	if (!m.there) {
+		e.type = EXO_EVENT_CLOSE;
+		if (w->mode.there)
+			gui_push(&e);
 		w->mode.there = false;
 		return; /* what was drawn stays, for when it is plugged in again */
 	}

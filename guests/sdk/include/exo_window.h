@@ -46,6 +46,11 @@ enum exo_event_type {
 	EXO_EVENT_PASTE,
 	EXO_EVENT_CHOSEN,  /* of exo_window_choose */
 	EXO_EVENT_DROPPED, /* a file */
+	/*
+	 * The person closed this one of several windows: nobody sees it until EXO_EVENT_RESIZE, if
+	 * ever. exo_window_close is the answer. (With the last one the program gets SIGTERM.)
+	 */
+	EXO_EVENT_CLOSE,
 };
 
 #define EXO_MOD_SHIFT 1u
@@ -140,8 +145,8 @@ const char *exo_window_path(const struct exo_window *w);
 
 /*
  * The picture to draw in: what was presented last is in it, except with EXO_WINDOW_REDRAWS.
- * Valid until exo_window_present. Without pixels (width 0) if there is no memory for it. Does not wait: presenting frames faster than they can be seen
- * shows some of them in part.
+ * Valid until exo_window_present. Without pixels (width 0) if there is no memory for it. Does not
+ * wait: presenting frames faster than they can be seen shows some of them in part.
  */
 struct exo_surface exo_window_begin(struct exo_window *w);
 /* This part of it was drawn; parts outside are cut off. */
