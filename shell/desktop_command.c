@@ -32,6 +32,7 @@ struct desk {
 	char **argv; /* exo-desktop's */
 	char directory[CLIENT_PATH_MAX];
 	bool named;             /* --session or EXO_SESSION */
+	bool alone;             /* without a session: --version */
 	bool scratch;           /* --scenario, --demo: the directory is ours, too */
 	pid_t session, desktop; /* our children; 0: none */
 };
@@ -54,19 +55,35 @@ static int take_session(struct desk *d, const char *folder)
 	return setenv("EXO_SESSION", path, 1) ? text_error(CLI_TROUBLE, "out of memory") : 0;
 }
 
-/* What concerns us; the rest is exo-desktop's to judge. */
+/*
+ * What concerns us; the rest is exo-desktop's to judge. It finds its session by EXO_SESSION, so
+ * --session is taken out.
+ */
 static int look_at_options(struct desk *d)
 {
+	char **to = d->argv + 1;
+	bool folder = false;
 	int err = 0;
 
 	for (char **arg = d->argv + 1; *arg && !err; arg++) {
-		if (!strcmp(*arg, "--session"))
-			err = take_session(d, arg[1]);
-		else if (!strncmp(*arg, "--session=", 10))
-			err = take_session(d, *arg + 10);
-		else if (!strcmp(*arg, "--demo") || !strncmp(*arg, "--scenario", 10))
+		bool apart = !strcmp(*arg, "--session");
+
+		if (!strcmp(*arg, "--version") || !strcmp(*arg, "-h"))
+			d->alone = true;
+		if (!strcmp(*arg, "--demo") || !strncmp(*arg, "--scenario", 10))
 			d->scratch = true;
+		if (!apart && strncmp(*arg, "--session=", 10) != 0) {
+			*to++ = *arg;
+			continue;
+		}
+		folder = true;
+		err = take_session(d, apart ? arg[1] : *arg + 10);
+		arg += apart && arg[1];
 	}
+	*to = NULL;
+	if (!err && folder && d->scratch)
+		err = text_error(CLI_TROUBLE, "desktop: --demo and --scenario have a session of "
+					      "their own; leave --session out");
 	return err;
 }
 
@@ -289,7 +306,7 @@ int desktop_command(char **argv, uint64_t start_ns)
 	status = look_at_options(&d);
 	if (!status)
 		status = find_program(&d);
-	if (!status)
+	if (!status && !d.alone)
 		status = find_session(&d);
 	if (!status)
 		status = run(&d);

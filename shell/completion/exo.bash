@@ -20,7 +20,7 @@ _exo_options() {
 		--grant --display --private" ;;
 	test) echo "$_exo_guest_options -t --timeout --junit -j --jobs -v --verbose" ;;
 	start) echo "$_exo_guest_options -w --wait --manifest --mount --grant --display --label --json" ;;
-	desktop) echo '--size --fullscreen --scale --headless --session --keymap --theme --demo --scenario' ;;
+	desktop) echo '--size --fullscreen --scale --headless --session --keymap --theme --key --audio --demo --scenario' ;;
 	script) echo '-D --define -t --timeout' ;;
 	check | doctor | ps | revoke) echo '--json' ;;
 	top) echo '-1 --once --json' ;;
@@ -56,7 +56,7 @@ _exo() {
 	fi
 	case $prev in
 	--disk | --json-status | --junit | --initrd | --vsock | --manifest | --mount | --svg | --dry-run | \
-		--scenario | --session)
+		--scenario | --session | --audio)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -78,7 +78,7 @@ _exo() {
 		;;
 	-m | --memory | --cpus | --name | -e | --env | -t | --timeout | --kernel-args | -j | --jobs | --label | \
 		-s | --signal | --lines | --lease | --connections | --buffer | --rate | --port | --since | \
-		-D | --define | --size | --scale | --keymap)
+		-D | --define | --size | --scale | --keymap | --key)
 		return
 		;;
 	esac

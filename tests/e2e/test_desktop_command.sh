@@ -25,7 +25,7 @@ like "and the person is told" "$err" "^exo: desktop: no session ran; started one
 check "it ends with the desktop" gone "$XDG_RUNTIME_DIR/exo"
 
 run "$EXO" desktop --session "$TMP/named"
-is "a session that is named" "$(cat "$FAKE/session") $status" "$TMP/named 0"
+is "a session that is named" "$(cat "$FAKE/session") $status $(cat "$FAKE/args")" "$TMP/named 0 exo-desktop "
 like "is said to go on" "$err" "started one, which goes on"
 check "and does" env EXO_SESSION="$TMP/named" "$EXO" ps
 run "$EXO" desktop --session="$TMP/named"
@@ -69,6 +69,12 @@ wait $pid
 is "SIGTERM is passed on, and all of it ends" "$?" 0
 check "with its session" gone "$XDG_RUNTIME_DIR/exo"
 
+run "$EXO" desktop --demo --session "$TMP/named"
+is "a demo has a session of its own" "$status" 125
+rm "$FAKE"/*
+run "$EXO" desktop --version
+is "--version needs no session" "$status $(cat "$FAKE/args" "$FAKE/ps")" "0 exo-desktop --version
+125"
 EXO_DESKTOP=$TMP/none run "$EXO" desktop
 is "no exo-desktop" "$status" 125
 like "is said" "$err" "exo-desktop is not here: No such file .*EXO_DESKTOP names it.*SDL2"
