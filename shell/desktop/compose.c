@@ -131,6 +131,22 @@ static bool take(pixman_region32_t *todo, pixman_region32_t *out, const struct h
 	return true;
 }
 
+/* A panel without a frame has a line around it all the same: what lies below may look alike. */
+static void draw_edge(struct desktop *d, const struct canvas *c, const struct hid_window_info *info,
+		      pixman_region32_t *seen)
+{
+	const struct hid_rect *r = &info->content;
+	int n;
+	pixman_box32_t *b = boxes_of(seen, &n);
+
+	for (int i = 0; i < n; i++) {
+		struct canvas part = part_at(c, &b[i]);
+
+		paint_frame(&part, r->x - b[i].x1, r->y - b[i].y1, r->width, r->height,
+			    desktop_px(d, 1), d->theme.border);
+	}
+}
+
 static void draw_window(struct desktop *d, const struct canvas *c,
 			const struct hid_window_info *info, pixman_region32_t *seen)
 {
@@ -141,6 +157,8 @@ static void draw_window(struct desktop *d, const struct canvas *c,
 	pixman_region32_init(&inner);
 	if (take(seen, &inner, &info->content))
 		draw_content(d, c, info, &inner);
+	if (info->panel && info->frame.width == info->content.width)
+		draw_edge(d, c, info, &inner);
 	pixman_region32_fini(&inner);
 	b = boxes_of(seen, &n);
 	for (int i = 0; i < n; i++) {
