@@ -263,7 +263,8 @@ static const struct {
 } pages[] = {
 	{"run", run}, {"test", test}, {"doctor", doctor}, {"help", general}, {"script", script},
 	{"check", check}, {"session", session}, {"desktop", desktop}, {"start", start},
-	{"add", add}, {"remove", remove_page}, {"ps", ps}, {"top", top}, {"stop", stop}, {"kill", kill_page},
+	{"add", add}, {"remove", remove_page}, {"ps", ps}, {"top", top}, {"stop", stop},
+	{"kill", kill_page},
 	{"pause", pause_page}, {"resume", resume}, {"wait", wait_page}, {"log", log_page},
 	{"wires", wires}, {"grant", grant}, {"revoke", revoke_page}, {"audit", audit},
 	{"connect", connect}, {"listen", listen},

@@ -100,7 +100,8 @@ def configured(s):
     c, picture = v.config, v.fd("picture")
     seals = fcntl.fcntl(picture, F_GET_SEALS)
     tap.check(c["flags"] & SCREEN and c["picture_bytes"] == 8 << 20 and c["scanouts"] == 3 and
-              c["inputs"] == TOUCH | MOUSE | PLAYBACK and (c["width"], c["height"]) == (800, 600) and
+              c["inputs"] == TOUCH | MOUSE | PLAYBACK and
+              (c["width"], c["height"]) == (800, 600) and
               c["scale"] == 120 and v.fd("display") is None,
               "a VMM is told of its display as its manifest has it", f"{c}")
     tap.check(os.fstat(picture).st_size == 8 << 20 and os.fstat(picture).st_blocks == 0 and
@@ -153,7 +154,8 @@ def options(s):
                          ({"sound": ["keyboard"]}, "keyboard"),
                          ({"width": 16384, "height": 16384}, "no room")):
         a = s.control.call("start", program=image, display=wrong)
-        tap.check(not a["ok"] and a["error"]["code"] == "invalid" and words in a["error"]["message"],
+        tap.check(not a["ok"] and a["error"]["code"] == "invalid" and
+                  words in a["error"]["message"],
                   f"display {wrong} is refused with its reason", f"{a}")
     tap.check(s.control.code("start", program=image, display={"depth": 8}) == "bad-request",
               "unknown fields of display are an error")
@@ -165,7 +167,8 @@ def attached(s):
     desktop = Desktop(s)
     tap.check(desktop.answer["ok"], "a client becomes the desktop", f"{desktop.answer}")
     e = desktop.display("before")
-    tap.check(e and {k: e[k] for k in ("number", "label", "scanouts", "width", "height", "colour")} ==
+    keys = "number", "label", "scanouts", "width", "height", "colour"
+    tap.check(e and {k: e[k] for k in keys} ==
               {"number": before.config["guest"], "label": "trusted", "scanouts": 2, "width": 320,
                "height": 200, "colour": "#808080"},
               "it is told of a guest that was there", f"{e}")
@@ -337,7 +340,8 @@ def offered(s):
               "the grant can be seen", f"{grants}")
     other.request(a["port"])
     word = other.refusal()
-    tap.check(word and word[0] in ("no-slot", "stale"), "another guest cannot come to it", f"{word}")
+    tap.check(word and word[0] in ("no-slot", "stale"), "another guest cannot come to it",
+              f"{word}")
     s.control.ask("grant", guest="other", service=grants[0]["service"])
     port = other.talk().call("RESOLVE", name=grants[0]["service"])["port"]
     got = file_client(other, port)
@@ -355,8 +359,9 @@ def offered(s):
         got = client.code("offer-file", guest="paint", path=p)
         tap.check(got == code, f"{os.path.basename(p) or p} is not offered: {code}", got)
     os.mkfifo(os.path.join(folder, "fifo"))
-    tap.check(client.code("offer-file", guest="paint", path=os.path.join(folder, "fifo")) == "invalid"
-              and client.ask("hello"), "nor a FIFO, and nobody waits for its writer")
+    got = client.code("offer-file", guest="paint", path=os.path.join(folder, "fifo"))
+    tap.check(got == "invalid" and client.ask("hello"),
+              "nor a FIFO, and nobody waits for its writer")
     # One is taken back.
     tap.check(client.ask("revoke", grant=b["grant"])["revoked"] == 1 and
               v.closed() == (d.info[1], "revoked"), "revoke ends it for the guest's VMM")
@@ -365,7 +370,8 @@ def offered(s):
     tap.check(wait_for(lambda: servers(s) == 1), "and its server is gone")
     v.request(b["port"])
     word = v.refusal()
-    tap.check(word and word[0] in ("revoked", "stale", "no-slot"), "its port leads nowhere", f"{word}")
+    tap.check(word and word[0] in ("revoked", "stale", "no-slot"), "its port leads nowhere",
+              f"{word}")
     tap.check(c.read(f) == b"chosen", "the other file is still there")
     grant = client.ask("offer-file", guest="paint", path=path)["grant"]
     client.ask("revoke", grant=grant)
@@ -431,7 +437,8 @@ def controlled(s):
         return Control(sock), conn
     c, conn = talk(term, term.slot("control"))
     names = [g["name"] for g in c.ask("ps")["guests"]]
-    tap.check(names == ["term", "stranger"], "a guest that may is a client of the session", f"{names}")
+    tap.check(names == ["term", "stranger"], "a guest that may is a client of the session",
+              f"{names}")
     stranger.request(1 << 24)
     tap.check(stranger.refusal()[0] in ("no-slot", "stale"), "one that may not is none")
     tap.check([c.code(op) for op in ("shutdown", "listen", "connect", "desktop", "offer-file")] ==
@@ -531,7 +538,7 @@ def streams():
     e = desktop.display("shown")
 
     def greeting():
-        """The VMM's first message: (type, picture bytes, scanouts, inputs), and its memfd's size."""
+        """The VMM's first message: type, picture bytes, scanouts, inputs; its memfd's size."""
         sock = desktop.displays["shown"]
         sock.setblocking(True)
         sock.settimeout(10)
@@ -566,7 +573,8 @@ def streams():
     tap.check(s.wait_state("shown", "ended"), "and goes on all the while")
     desktop.close()
     status, error = s.end()
-    tap.check(status == 0 and not error, "streams: the session ends in order", f"{status} {error!r}")
+    tap.check(status == 0 and not error, "streams: the session ends in order",
+              f"{status} {error!r}")
 
 
 streams()

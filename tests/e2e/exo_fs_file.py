@@ -82,7 +82,8 @@ def nothing_else(c):
         ("rmdir", lambda: c.unlink(NAME, 0x200)),
         ("rename over", lambda: c.renameat(NAME, NAME)),
         ("symlink over", lambda: c.symlink(NAME, "/etc/passwd")),
-        ("mkdir over", lambda: c.mkdir(NAME)), ("link over", lambda: c.link(c.root, c.walk(NAME), NAME)),
+        ("mkdir over", lambda: c.mkdir(NAME)),
+        ("link over", lambda: c.link(c.root, c.walk(NAME), NAME)),
         ("mknod over", lambda: c.mknod(NAME, 0o100644)),
         ("remove the root", lambda: c.remove(c.walk())),
         ("chmod", lambda: c.setattr(c.walk(NAME), 1, mode=0o4777)),
@@ -93,7 +94,8 @@ def nothing_else(c):
         ("create exclusively", lambda: c.create(c.walk(), NAME, flags=2 | O_EXCL)),
         ("create in the file", lambda: c.create(c.walk(NAME), "x")),
     ) if not error_of(call)]
-    check(not wrong, "H-28: the file is neither removed, renamed, replaced nor made another's", wrong)
+    check(not wrong, "H-28: the file is neither removed, renamed, replaced nor made another's",
+          wrong)
     check(sorted(os.listdir("one")) == sorted([NAME, "other"]) and
           stat.S_IMODE(os.stat("one/" + NAME).st_mode) & 0o7000 == 0 and
           os.stat("one/" + NAME).st_nlink == 1, "H-28: the folder is as it was", os.listdir("one"))
