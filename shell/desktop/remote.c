@@ -341,6 +341,7 @@ static void run_child(struct desktop *d, const char *exo, char **args)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	setenv("EXO_SESSION", d->directory, 1);
 	setenv("EXO_SCENARIO", "1", 1);
+	setenv("EXO_PICTURES", ".", 0); /* of the demo: where we are */
 	if (strchr(exo, '/'))
 		execv(exo, args);
 	execvp("exo", args);

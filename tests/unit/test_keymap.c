@@ -260,6 +260,7 @@ int main(void)
 	Suite *suite = suite_create("keymap");
 	TCase *tc = tcase_create("keymap");
 
+	tcase_set_timeout(tc, 120); /* every key of every layout, under sanitizers */
 	tcase_add_test(tc, every_layout_is_there);
 	tcase_add_test(tc, levels);
 	tcase_add_test(tc, modifiers_are_counted_by_key);
