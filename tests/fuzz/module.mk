@@ -21,7 +21,7 @@ $(FUZZ_B)/obj/%.o: %.c
 	$(call say,FUZZ,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(FUZZ_CC) $(FUZZ_CFLAGS) -Iinclude -Ilib -Ivirtio-backends -Ivmm -Ip9 -Ishell \
-		-Ishell/session -Ishell/cli -Ihidmux -Ikeymap -Ishell/desktop -Itests/unit -Itests/fuzz -c -o $@ $<
+		-Ishell/session -Ishell/cli -Ihidmux -Ikeymap -Ishell/desktop -Iguests/sdk/include -Itests/unit -Itests/fuzz -c -o $@ $<
 
 # An archive, so that a target takes only what it uses.
 $(FUZZ_B)/libfuzzed.a: $(FUZZ_SRCS:%.c=$(FUZZ_B)/obj/%.o)
