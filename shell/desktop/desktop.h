@@ -102,6 +102,7 @@ struct dguest {
 	uint16_t rows, cols;     /* of that */
 	char *log; /* the last of what it printed, for a console that opens; or NULL */
 	size_t log_bytes;
+	bool launched;  /* from here, and it has shown no window yet */
 	bool following; /* its log comes from the session, because it has no pty of ours */
 	hid_id window[EXO_DPY_SCANOUTS_MAX]; /* 0: none */
 	unsigned width, height;              /* its first window, at scale 1 */

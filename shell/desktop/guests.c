@@ -120,6 +120,10 @@ void guests_window_changed(struct dguest *g, unsigned scanout)
 	else if (hid_info(d->hid, g->window[scanout], &info))
 		screen_configure(g->screen, scanout, info.content.width, info.content.height,
 				 info.visible);
+	/* The person asked for it, and types nowhere else: once, and never away from anybody. */
+	if (g->launched && g->window[scanout] && !hid_focused(d->hid))
+		hid_focus(d->hid, g->window[scanout], desktop_now(d));
+	g->launched = false;
 }
 
 static uint32_t colour_of(const json_t *o)

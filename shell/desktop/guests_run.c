@@ -206,6 +206,7 @@ static void on_started(void *opaque, json_t *answer, int fd)
 		close_pty(g);
 		if (loop_add(&d->loop, st->pty, EPOLLIN, on_pty, g) == 0) {
 			g->pty = st->pty;
+			g->launched = !g->window[0];
 			g->rows = ROWS;
 			g->cols = COLS;
 			st->pty = -1;
