@@ -308,7 +308,7 @@ size_t text_row_of(const struct text *t, size_t at)
 	return low;
 }
 
-void text_point(struct text *t, size_t row, unsigned column, bool select)
+static void point(struct text *t, size_t row, unsigned column, bool select)
 {
 	size_t at;
 
@@ -326,6 +326,12 @@ void text_point(struct text *t, size_t row, unsigned column, bool select)
 	t->typing = false;
 	if (!select)
 		t->mark = at;
+}
+
+void text_point(struct text *t, size_t row, unsigned column, bool select)
+{
+	point(t, row, column, select);
+	set_goal(t);
 }
 
 /* ---- moves --------------------------------------------------------------------------------- */
@@ -357,11 +363,11 @@ static void vertical(struct text *t, long rows, bool select)
 	unsigned goal = t->goal;
 
 	if (row < 0)
-		text_point(t, 0, 0, select);
+		point(t, 0, 0, select);
 	else if ((size_t)row >= t->nrows)
-		text_point(t, t->nrows - 1, TEXT_BYTES_MAX, select);
+		point(t, t->nrows - 1, TEXT_BYTES_MAX, select);
 	else
-		text_point(t, (size_t)row, goal, select);
+		point(t, (size_t)row, goal, select);
 	t->goal = goal;
 }
 
@@ -392,7 +398,7 @@ void text_move(struct text *t, enum text_move how, bool select, unsigned page)
 		at = t->row[row].start;
 		break;
 	case TEXT_END:
-		text_point(t, row, TEXT_BYTES_MAX, select);
+		point(t, row, TEXT_BYTES_MAX, select);
 		at = t->cursor;
 		break;
 	case TEXT_WORD_LEFT:

@@ -12,7 +12,7 @@ UNIT_DESK := $(filter test_screen test_compose test_services,$(UNIT_TESTS))
 
 # Parts of guests that are pure enough to be tried here.
 UNIT_GUESTS := guests/sdk/lib/sha256.c $(wildcard guests/store/disklog*.c guests/sdk/gui/draw*.c guests/sdk/gui/widgets*.c) guests/sdk/gui/text.c \
-	guests/calc/eval.c guests/tetris/game.c guests/mixer-demo/synth.c
+	guests/notes/text.c guests/calc/eval.c guests/tetris/game.c guests/mixer-demo/synth.c
 UNIT_GUEST_OBJS := $(patsubst %.c,$(B)/obj/host/%.o,$(UNIT_GUESTS))
 
 ifneq ($(MODE),release)
