@@ -65,7 +65,7 @@ static int start(void)
 	memset(&gui, 0, sizeof(gui));
 	gui.files = files;
 	gui.input = gui.timer = gui.epoll = gui.desk = -1;
-	gui.repeat_ns = gui.timer_ns = GUI_NEVER;
+	gui.repeat_ns = gui.timer_ns = gui.desk_due_ns = GUI_NEVER;
 	strcpy(gui.layout, "us");
 	gui.display = open(EXO_DISPLAY_PATH, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (gui.display < 0) {

@@ -94,7 +94,6 @@ int exo_window_copy(struct exo_window *w, uint32_t id, uint32_t format, const vo
 {
 	struct exo_desk_msg h = {.type = EXO_DESK_COPIED,
 				 .id = id,
-				 .scanout = w->scanout,
 				 .format = bytes ? format : EXO_DESK_NONE,
 				 .total = (uint32_t)bytes};
 	const uint8_t *p = data;
@@ -174,12 +173,12 @@ int exo_window_choose(struct exo_window *w, uint32_t rights, bool save, const ch
 {
 	struct exo_desk_msg h = {.type = EXO_DESK_CHOOSE,
 				 .id = gui.last_id + 1,
-				 .scanout = w->scanout,
 				 .flags = save ? EXO_DESK_SAVE : 0,
 				 .rights = rights};
 	size_t len = name ? strlen(name) : 0;
 
-	if (!rights || rights & ~(EXO_DESK_READ | EXO_DESK_WRITE) || len > EXO_DESK_TEXT_MAX ||
+	if (!(rights & EXO_DESK_READ) || rights & ~(EXO_DESK_READ | EXO_DESK_WRITE) ||
+	    (save && !(rights & EXO_DESK_WRITE)) || len > EXO_DESK_TEXT_MAX ||
 	    !gui_utf8(name, len)) {
 		errno = EINVAL;
 		return -1;

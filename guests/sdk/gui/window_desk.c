@@ -59,9 +59,13 @@ void gui_desk_open(void)
 	uint64_t now = gui_now();
 	int64_t port;
 
-	if (gui.desk >= 0 || gui.desk_none ||
-	    (gui.desk_tried_ns && now - gui.desk_tried_ns < RETRY_NS))
+	if (gui.desk >= 0 || gui.desk_none)
 		return;
+	if (gui.desk_tried_ns && now - gui.desk_tried_ns < RETRY_NS) {
+		gui.desk_due_ns = gui.desk_tried_ns + RETRY_NS; /* whoever is there now may stay */
+		return;
+	}
+	gui.desk_due_ns = GUI_NEVER;
 	gui.desk_tried_ns = now;
 	port = exo_slot(EXO_DESK_SERVICE);
 	if (port < 0) {

@@ -96,6 +96,7 @@ struct gui {
 	int desk; /* socket, -1 */
 	bool desk_connecting, desk_none;
 	uint64_t desk_tried_ns;
+	uint64_t desk_due_ns; /* the next try; GUI_NEVER: when somebody shows */
 	char layout[32];
 	uint32_t scale;
 	bool dark;

@@ -114,7 +114,7 @@ static void read_display(void)
 
 static uint64_t next_due(void)
 {
-	uint64_t due = gui.repeat_ns;
+	uint64_t due = gui.repeat_ns < gui.desk_due_ns ? gui.repeat_ns : gui.desk_due_ns;
 
 	for (unsigned i = 0; i < GUI_WINDOWS_MAX; i++) {
 		const struct exo_window *w = gui.window[i];
@@ -156,6 +156,8 @@ static void run_timers(void)
 	}
 	if (gui.repeat_ns <= now)
 		gui_repeat(now);
+	if (gui.desk_due_ns <= now)
+		gui_desk_open();
 }
 
 /* ---- waiting ----------------------------------------------------------------------------------
