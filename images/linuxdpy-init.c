@@ -1,11 +1,14 @@
 /*
  * PID 1 of a Linux guest with a display: an unmodified distribution kernel as a client of our
- * gpu and inputs. Draws through KMS, in steps that tests/nested/linux_display.py follows from the
- * desktop's side, prints TAP and the steps on the virtio console, and powers off.
+ * gpu, inputs and sound (linuxdpy-sound.c). Draws through KMS, in steps that
+ * tests/nested/linux_display.py follows from the desktop's side, prints TAP and the steps on the
+ * virtio console, and powers off.
  *
  * The kernel's interface is as in drm/drm_mode.h and linux/input.h, which musl's headers do
  * not come with.
  */
+#include "linuxdpy.h"
+
 #include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -22,7 +25,7 @@
 #include <unistd.h>
 
 #define SCREENS 2
-#define INPUTS 8
+#define INPUTS 4
 #define KEY_ESC 1
 #define PATIENCE 3000 /* tries, 10 ms apart */
 
@@ -107,12 +110,12 @@ struct buffer {
 static int points, card;
 static uint32_t crtcs[SCREENS], connectors[SCREENS];
 
-static void point(bool good, const char *name)
+void point(bool good, const char *name)
 {
 	printf("%sok %d - %s\n", good ? "" : "not ", ++points, name);
 }
 
-static void step(const char *name)
+void step(const char *name)
 {
 	printf("# step %s\n", name);
 }
@@ -142,7 +145,7 @@ static bool load_modules(void)
 	return good;
 }
 
-static int open_device(const char *path, int flags)
+int open_device(const char *path, int flags)
 {
 	int fd = -1;
 
@@ -282,20 +285,82 @@ static bool cursor(unsigned i)
 
 /* ---- the person ---------------------------------------------------------------------- */
 
-static int inputs[INPUTS];
+static struct {
+	int fd;
+	char name[64];
+} inputs[INPUTS];
 
-static void open_inputs(void)
+/* EVIOCGNAME, EVIOCGPROP, EVIOCGBIT(type), EVIOCGABS(axis) */
+#define GET_NAME(bytes) _IOC(_IOC_READ, 'E', 0x06, bytes)
+#define GET_PROPERTIES(bytes) _IOC(_IOC_READ, 'E', 0x09, bytes)
+#define GET_BITS(type, bytes) _IOC(_IOC_READ, 'E', 0x20 + (type), bytes)
+#define GET_AXIS(axis) _IOC(_IOC_READ, 'E', 0x40 + (axis), 6 * sizeof(int32_t))
+#define EV_KEY 1
+#define EV_ABS 3
+#define EV_LED 17
+#define EV_MAX 31
+#define BITS_BYTES 96 /* of all keys */
+
+static void print_bits(const char *name, const char *what, const uint8_t *bits)
 {
-	for (int i = 0; i < INPUTS; i++) {
-		char path[32], name[64] = "";
+	printf("# bits %s %s ", name, what);
+	for (int i = BITS_BYTES; i--;)
+		printf("%02x", bits[i]);
+	printf("\n");
+}
 
-		snprintf(path, sizeof(path), "/dev/input/event%d", i);
-		inputs[i] = i < 2 ? open_device(path, O_RDONLY) : open(path, O_RDONLY | O_CLOEXEC);
-		if (inputs[i] >= 0) {
-			ioctl(inputs[i], _IOC(_IOC_READ, 'E', 0x06, sizeof(name)), name);
-			printf("# input %d: %s\n", i, name);
+/* What the device says of itself. */
+static void describe(int fd, const char *name)
+{
+	uint8_t types[BITS_BYTES] = {0}, bits[BITS_BYTES] = {0};
+	char what[8];
+
+	ioctl(fd, GET_PROPERTIES(4), bits);
+	print_bits(name, "properties", bits);
+	ioctl(fd, GET_BITS(0, 4), types);
+	print_bits(name, "0", types);
+	for (int type = 1; type <= EV_MAX; type++) {
+		memset(bits, 0, sizeof(bits));
+		if (!(types[type / 8] >> type % 8 & 1))
+			continue;
+		ioctl(fd, GET_BITS(type, sizeof(bits)), bits);
+		snprintf(what, sizeof(what), "%d", type);
+		print_bits(name, what, bits);
+		for (int axis = 0; type == EV_ABS && axis < 64; axis++) {
+			int32_t a[6]; /* value, minimum, maximum, fuzz, flat, resolution */
+
+			if (bits[axis / 8] >> axis % 8 & 1 && !ioctl(fd, GET_AXIS(axis), a))
+				printf("# axis %s %d %d %d\n", name, axis, a[1], a[2]);
 		}
 	}
+}
+
+/* The last word of its name. */
+static void open_input(int i)
+{
+	char path[32], name[64] = "";
+	char *last;
+
+	snprintf(path, sizeof(path), "/dev/input/event%d", i);
+	inputs[i].fd = open_device(path, O_RDWR);
+	ioctl(inputs[i].fd, GET_NAME(sizeof(name) - 1), name);
+	printf("# input %d: %s\n", i, name);
+	last = strrchr(name, ' ');
+	strcpy(inputs[i].name, last ? last + 1 : name);
+	describe(inputs[i].fd, inputs[i].name);
+}
+
+/* More often than the queue is long: the device must take them. */
+static bool blink(int fd)
+{
+	bool good = true;
+
+	for (int i = 0; i < 200; i++) {
+		struct input_event e[2] = {{.type = EV_LED, .code = 1, .value = !(i & 1)}};
+
+		good = write(fd, e, sizeof(e)) == sizeof(e) && good;
+	}
+	return good;
 }
 
 /* Prints what arrives, up to the release of Escape. */
@@ -305,17 +370,17 @@ static void read_inputs(void)
 		struct pollfd p[INPUTS];
 
 		for (int i = 0; i < INPUTS; i++)
-			p[i] = (struct pollfd){.fd = inputs[i], .events = POLLIN};
+			p[i] = (struct pollfd){.fd = inputs[i].fd, .events = POLLIN};
 		if (poll(p, INPUTS, -1) <= 0)
 			return;
 		for (int i = 0; i < INPUTS; i++) {
 			struct input_event e;
 
-			if (!(p[i].revents & POLLIN) || read(inputs[i], &e, sizeof(e)) != sizeof(e))
+			if (!(p[i].revents & POLLIN) ||
+			    read(inputs[i].fd, &e, sizeof(e)) != sizeof(e))
 				continue;
-			if (e.type)
-				printf("# event %d %d %d\n", e.type, e.code, e.value);
-			if (e.type == 1 && e.code == KEY_ESC && !e.value)
+			printf("# event %s %d %d %d\n", inputs[i].name, e.type, e.code, e.value);
+			if (e.type == EV_KEY && e.code == KEY_ESC && !e.value)
 				return;
 		}
 	}
@@ -329,7 +394,9 @@ static void run(void)
 
 	card = open_device("/dev/dri/card0", O_RDWR);
 	point(card >= 0, "there is a card");
-	open_inputs();
+	for (int i = 0; i < INPUTS; i++)
+		open_input(i);
+	point(blink(inputs[0].fd), "a keyboard's lights");
 	point(get_resources(), "it has two screens");
 	point(wait_mode(0, 640, 480, &mode[0]), "the first has the size of its window");
 	point(!get_mode(1, &mode[1], &(uint32_t){0}), "the other is not plugged in");
@@ -343,6 +410,7 @@ static void run(void)
 	point(cursor(0), "a cursor");
 	step("redrawn");
 	read_inputs();
+	sound();
 }
 
 int main(void)

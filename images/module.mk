@@ -10,13 +10,16 @@ $(IMAGES)/%/vmlinux: $(BUILD)/kernel/%.deb images/unpack-kernel
 	$(Q)images/unpack-kernel $< $(@D)
 
 # Static programs against musl, in every mode.
-$(IMAGES)/%-init: images/%-init.c
+$(IMAGES)/%-init: images/%-init.c | $(KINC)/.stamp
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(BASE_CFLAGS) -Os -s -nostdinc -isystem $(MUSL_INC) -isystem $(CC_INC) \
+		-isystem $(KINC) \
 		-static -nostdlib -nostartfiles -fno-pie -no-pie -fno-stack-protector -o $@ \
-		$(MUSL_LIB)/crt1.o $(MUSL_LIB)/crti.o $< -L$(MUSL_LIB) -Wl,--start-group -lc $(LIBGCC) \
+		$(MUSL_LIB)/crt1.o $(MUSL_LIB)/crti.o $(filter %.c,$^) -L$(MUSL_LIB) -Wl,--start-group -lc $(LIBGCC) \
 		-Wl,--end-group $(MUSL_LIB)/crtn.o
+
+$(IMAGES)/linuxdpy-init: images/linuxdpy-sound.c images/linuxdpy.h
 
 $(IMAGES)/nested.cpio: $(IMAGES)/generic/vmlinux
 $(IMAGES)/linux.cpio: $(IMAGES)/cloud/vmlinux
@@ -32,7 +35,8 @@ $(IMAGES)/linux9p.cpio: images/linux9p.modules $(IMAGES)/linux-init images/make-
 
 # The generic kernel again, as the cloud flavour has no displays.
 $(IMAGES)/linuxdpy.cpio: images/linuxdpy.modules $(IMAGES)/linuxdpy-init images/make-initramfs \
-		$(IMAGES)/generic/vmlinux
+		$(IMAGES)/generic/vmlinux \
+		$(wildcard $(IMAGES)/generic/modules/sound/virtio/virtio_snd.ko)
 	$(call say,IMAGE,$@)
 	$(Q)images/make-initramfs $@ $(IMAGES)/generic $< $(IMAGES)/linuxdpy-init
 

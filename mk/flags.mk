@@ -49,6 +49,7 @@ $(KINC)/.stamp: mk/flags.mk
 	$(Q)ln -sfn /usr/include/linux $(KINC)/linux
 	$(Q)ln -sfn /usr/include/asm-generic $(KINC)/asm-generic
 	$(Q)ln -sfn /usr/include/video $(KINC)/video
+	$(Q)ln -sfn /usr/include/sound $(KINC)/sound
 	$(Q)ln -sfn /usr/include/x86_64-linux-gnu/asm $(KINC)/asm
 	$(Q)ln -sfn /usr/include/liburing $(KINC)/liburing
 	$(Q)ln -sfn /usr/include/liburing.h $(KINC)/liburing.h

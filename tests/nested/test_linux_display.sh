@@ -1,7 +1,9 @@
 #!/bin/bash
-# Linux's own drivers of virtio-gpu and virtio-input as a client of our devices: an unmodified
-# distribution kernel whose PID 1, images/linuxdpy-init.c, draws through KMS; what it draws, and
-# what a person does, is looked at and done from the desktop's side of the VMM.
+# Linux's own drivers of virtio-gpu, virtio-input and virtio-sound as clients of our devices: an
+# unmodified distribution kernel whose PID 1, images/linuxdpy-init.c, draws through KMS, reads evdev
+# and plays and records through ALSA; what it draws and plays, and what a person does, is looked
+# at and done from the desktop's side of the VMM. Where the kernel has no driver for sound (see
+# images/build-virtio-snd) that part is skipped.
 #
 # Only where KVM has hardware semantics: elsewhere a kernel's ring 0 is emulated
 # instruction by instruction, and takes minutes to start.
