@@ -116,15 +116,21 @@ static void key(struct screen *s, uint32_t device, unsigned scanout, uint16_t co
 	report(s, device, scanout, &e, 1, false);
 }
 
+/* Of this connection: who had the one before was told that all is up. */
+static bool is_of_a_press(const struct screen *s, uint16_t code, bool down)
+{
+	return down || is_set(s->down, code);
+}
+
 void screen_key(struct screen *s, unsigned scanout, uint16_t code, bool down)
 {
-	if (keyboard_has(code))
+	if (keyboard_has(code) && is_of_a_press(s, code, down))
 		key(s, EXO_DPY_KEYBOARD, scanout, code, down);
 }
 
 void screen_button(struct screen *s, unsigned scanout, uint16_t code, bool down)
 {
-	if (code >= BTN_LEFT && code <= BTN_EXTRA)
+	if (code >= BTN_LEFT && code <= BTN_EXTRA && is_of_a_press(s, code, down))
 		key(s, pointing_device(s), scanout, code, down);
 }
 
