@@ -294,9 +294,11 @@ static int32_t map_value(const struct input *in, unsigned scanout, const struct 
 static void take_report(struct input *in, unsigned scanout, const struct exo_dpy_event *e,
 			unsigned n)
 {
+	bool fits = in->dev.running && release_owed(in);
 	/* Which finger the events are about may have been said in a report that was lost. */
 	bool slot = in->known.slot != in->held.slot;
-	bool fits = in->dev.running && release_owed(in) && room(in) >= n + slot;
+
+	fits = fits && room(in) >= n + slot;
 
 	if (fits && slot)
 		push(in, EV_ABS, ABS_MT_SLOT, in->held.slot);

@@ -91,7 +91,10 @@ uint64_t sound_ns(const struct sound_params *p, uint64_t bytes);
 void sound_say(struct sound *s, unsigned dir, bool running);
 /* Carries out SET_PARAMS, PREPARE, RELEASE, START or STOP (5.14.6.6): VIRTIO_SND_S_*. */
 uint32_t sound_pcm_request(struct sound *s, const struct virtio_snd_pcm_set_params *r, size_t len);
-/* Writes the status to the chain's last bytes; how many count as written. */
+/*
+ * Writes the status to the chain's last bytes. How many bytes count as written: those from the
+ * chain's start without a gap (2.7.8.2), so that a driver takes nothing for recorded that is not.
+ */
 uint32_t sound_put_status(struct vq_chain *chain, uint32_t status);
 /*
  * The stream's next chain: 1 with stream.chain, 0: none, -EBUSY, -EINVAL. Those that

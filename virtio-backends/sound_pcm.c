@@ -37,13 +37,13 @@ void sound_say(struct sound *s, unsigned dir, bool running)
 uint32_t sound_put_status(struct vq_chain *chain, uint32_t status)
 {
 	struct virtio_snd_pcm_status st = {.status = status};
-	uint64_t left = vq_writable(chain);
+	uint64_t left = vq_writable(chain), before = chain->write_bytes - left;
 
-	if (left >= sizeof(st)) { /* H-05: else nobody wants to know */
-		vq_skip_write(chain, left - sizeof(st));
-		vq_write(chain, &st, sizeof(st));
-	}
-	return (uint32_t)(chain->write_bytes - vq_writable(chain));
+	if (left < sizeof(st)) /* H-05: nobody wants to know */
+		return (uint32_t)before;
+	vq_skip_write(chain, left - sizeof(st));
+	vq_write(chain, &st, sizeof(st));
+	return (uint32_t)(left > sizeof(st) ? before : chain->write_bytes);
 }
 
 static void complete(struct sound *s, unsigned dir, struct vq_chain *chain, uint32_t status)

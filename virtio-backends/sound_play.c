@@ -5,8 +5,8 @@
  */
 #include "sound_impl.h"
 
-#define DEAF_NS 1000000000u     /* a desktop that plays nothing for so long */
-#define ALL_NS 1000000000000ull /* after so long everything has been played */
+#define DEAF_NS 1000000000u /* a desktop that plays nothing for so long */
+#define SECOND_NS 1000000000u
 
 /* Half of the 250 ms that exo/display.h allows: PLAYED may be of what was sent before a stop. */
 static uint64_t window_bytes(const struct sound_params *p)
@@ -23,6 +23,17 @@ static void set_clock(struct sound_play *pl, uint64_t now_ns)
 {
 	pl->base = pl->played;
 	pl->base_ns = now_ns;
+}
+
+/* What has been played by the clock. Whole seconds go into the base: the rest stays small. */
+static uint64_t clock_position(struct sound_play *pl, const struct sound_params *p, uint64_t now_ns)
+{
+	const uint64_t bytes = (uint64_t)p->rate * p->frame_bytes; /* a second */
+	uint64_t seconds = (now_ns - pl->base_ns) / SECOND_NS;
+
+	pl->base += seconds * bytes;
+	pl->base_ns += seconds * SECOND_NS;
+	return pl->base + (now_ns - pl->base_ns) * bytes / SECOND_NS;
 }
 
 static void go_deaf(struct sound *s, uint64_t now_ns)
@@ -111,18 +122,15 @@ static void use_first(struct sound *s)
 
 static void advance(struct sound *s, uint64_t now_ns)
 {
-	const struct sound_params *p = &s->stream[PLAY].p;
 	struct sound_play *pl = &s->play;
-	uint64_t position, elapsed;
+	uint64_t position;
 
 	if (by_desktop(s) && pl->sent && now_ns - pl->heard_ns >= DEAF_NS)
 		go_deaf(s, now_ns);
-	if (by_desktop(s)) {
+	if (by_desktop(s))
 		position = pl->sent < pl->taken ? pl->taken - pl->sent : 0;
-	} else {
-		elapsed = now_ns - pl->base_ns < ALL_NS ? now_ns - pl->base_ns : ALL_NS;
-		position = pl->base + elapsed * (p->rate * p->frame_bytes) / 1000000000u;
-	}
+	else
+		position = clock_position(pl, &s->stream[PLAY].p, now_ns);
 	if (position > pl->taken)
 		position = pl->taken;
 	if (position > pl->played)

@@ -10,34 +10,42 @@
 #define SILENT_NS 300000000u /* nothing came for so long */
 #define LATE_NS 1000000000u  /* silence that is so late is not made up for */
 
-/* What is there, then silence. */
-static void fill_chain(struct sound *s)
+/* What is there goes into the chain. */
+static void move_kept(struct sound *s)
 {
-	static const uint8_t zeros[4096];
 	struct sound_record *rec = &s->record;
-	struct sound_stream *st = &s->stream[RECORD];
-	size_t left = sound_bytes(s, RECORD, &st->chain), n;
+	struct vq_chain *chain = &s->stream[RECORD].chain;
+	size_t left = sound_bytes(s, RECORD, chain), n;
 
 	for (; left && rec->n; left -= n) {
 		n = sizeof(rec->kept) - rec->first;
 		n = n < rec->n ? n : rec->n;
-		n = vq_write(&st->chain, rec->kept + rec->first, n < left ? n : left);
+		n = vq_write(chain, rec->kept + rec->first, n < left ? n : left);
 		rec->first = (unsigned)((rec->first + n) % sizeof(rec->kept));
 		rec->n -= (unsigned)n;
 	}
-	for (; left; left -= n)
+}
+
+/* What is left of it, half a frame included, is silence. */
+static void finish_chain(struct sound *s)
+{
+	static const uint8_t zeros[4096];
+	struct sound_stream *st = &s->stream[RECORD];
+	uint64_t left = vq_writable(&st->chain) - sizeof(struct virtio_snd_pcm_status);
+
+	for (size_t n; left; left -= n)
 		n = vq_write(&st->chain, zeros, left < sizeof(zeros) ? left : sizeof(zeros));
 	vq_complete(&s->dev.vq[RXQ], st->chain.head, sound_put_status(&st->chain, VIRTIO_SND_S_OK));
 	st->busy = false;
 }
 
-/* Is it time to use a chain of so many bytes? Else wake_ns says when. */
+/* Is it time to use a chain that lacks so many bytes? Else wake_ns says when. */
 static bool is_due(struct sound *s, size_t bytes, uint64_t now_ns)
 {
 	struct sound_record *rec = &s->record;
 	uint64_t at;
 
-	if (rec->n >= bytes)
+	if (!bytes)
 		return true;
 	if (!rec->silent && now_ns - rec->heard_ns >= SILENT_NS) {
 		rec->silent = true;
@@ -65,9 +73,12 @@ int sound_record_run(struct sound *s, uint64_t now_ns)
 		s->record.due_ns = now_ns;
 	for (;;) {
 		r = chains-- ? sound_take_chain(s, RECORD) : -EBUSY;
-		if (r <= 0 || !is_due(s, sound_bytes(s, RECORD, &st->chain), now_ns))
-			return r < 0 ? r : 0;
-		fill_chain(s);
+		if (r <= 0)
+			return r;
+		move_kept(s);
+		if (!is_due(s, sound_bytes(s, RECORD, &st->chain), now_ns))
+			return 0;
+		finish_chain(s);
 	}
 }
 

@@ -379,6 +379,44 @@ START_TEST(h24_slots_are_said_again)
 }
 END_TEST
 
+/* The finger that is owed to the guest is another than the one that the report is about. */
+START_TEST(h24_slots_after_releases)
+{
+	const struct exo_dpy_event both[] = {{EV_ABS, ABS_MT_SLOT, 5},
+					     {EV_ABS, ABS_MT_TRACKING_ID, 8},
+					     {EV_ABS, ABS_MT_SLOT, 0},
+					     {EV_ABS, ABS_MT_TRACKING_ID, 7}};
+	/* Two reports in one message: there is no room for the first. */
+	const struct exo_dpy_event lost[] = {
+		{EV_ABS, ABS_MT_SLOT, 5},       {EV_ABS, ABS_MT_TRACKING_ID, -1},
+		{EV_ABS, ABS_MT_SLOT, 0},       {EV_ABS, ABS_MT_POSITION_X, 1},
+		{EV_ABS, ABS_MT_POSITION_X, 2}, {EV_ABS, ABS_MT_POSITION_X, 3},
+		{EV_ABS, ABS_MT_POSITION_X, 4}, {EV_SYN, SYN_REPORT, 0},
+		{EV_ABS, ABS_MT_POSITION_X, 9}};
+	const struct exo_dpy_event move = {EV_ABS, ABS_MT_POSITION_X, 1};
+	const struct virtio_input_event end[] = {
+		{EV_ABS, ABS_MT_SLOT, 5},       {EV_ABS, ABS_MT_TRACKING_ID, ~0u},
+		{EV_SYN, SYN_REPORT, 0},        {EV_ABS, ABS_MT_SLOT, 0},
+		{EV_ABS, ABS_MT_POSITION_X, 9}, {EV_SYN, SYN_REPORT, 0}};
+	struct virtio_input_event e;
+	unsigned n = 0;
+
+	make(EXO_DPY_TOUCH);
+	ck_assert(desk_rig_input(&rig, EXO_DPY_TOUCH, 0, both, 4));
+	for (unsigned i = 0; i < 250; i++) /* 505 wait */
+		ck_assert(desk_rig_input(&rig, EXO_DPY_TOUCH, 0, &move, 1));
+	ck_assert(desk_rig_input(&rig, EXO_DPY_TOUCH, 0, lost, 9));
+	for (unsigned turn = 0; turn < 100; turn++) {
+		post(16 - posted);
+		for (; take(&e); n++) {
+			if (n >= 505)
+				ck_assert_mem_eq(&e, &end[n - 505], sizeof(e));
+		}
+	}
+	ck_assert_uint_eq(n, 511);
+}
+END_TEST
+
 /* ---- several scanouts --------------------------------------------------------------------- */
 
 static void move(unsigned scanout, int32_t x, int32_t y, int32_t want_x, int32_t want_y)
@@ -487,6 +525,7 @@ int main(void)
 	tcase_add_test(tc, a_desktop_that_goes_lets_go);
 	tcase_add_test(tc, fingers);
 	tcase_add_test(tc, h24_slots_are_said_again);
+	tcase_add_test(tc, h24_slots_after_releases);
 	tcase_add_test(tc, side_by_side);
 	tcase_add_test(tc, status_is_taken);
 	tcase_add_test(tc, h16_reset);

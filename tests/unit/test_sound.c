@@ -2,9 +2,10 @@
  * virtio-sound: what it says of itself, the states of a stream, playback by the
  * desktop's pace and by the clock, recording, and drivers that lie (H-05, H-26).
  */
+#include "clock.h"
 #include "desk_rig.h"
 #include "drv.h"
-#include "sound.h"
+#include "sound_impl.h"
 #include "unit.h"
 
 #include <check.h>
@@ -13,10 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONTROLQ, EVENTQ, TXQ, RXQ };
-
-#define PLAY 0u
-#define RECORD 1u
 #define RATE 48000u
 #define WINDOW (RATE / 8 * 4) /* 125 ms of 16 bits, stereo */
 
@@ -329,6 +326,15 @@ static void expect_sound(unsigned stream, bool running)
 	ck_assert_uint_eq(m.sound.channels, 2);
 }
 
+/* What the device does when it is that late. */
+static void play_at(uint64_t now_ns)
+{
+	struct sound *s = (struct sound *)d.dev;
+
+	sound_run(s, 0, now_ns);
+	d.timer_ns = s->stream[0].wake_ns;
+}
+
 START_TEST(the_desktop_sets_the_pace)
 {
 	uint32_t id, len;
@@ -423,6 +429,33 @@ START_TEST(by_the_clock)
 }
 END_TEST
 
+/* For hours: the clock never stands still, and nobody is woken for nothing. */
+START_TEST(by_the_clock_for_long)
+{
+	const uint32_t id = PLAY, bytes = 60000; /* 312.5 ms */
+	const gpa_t gpa = drv_alloc(&d, 4 + bytes + 8, 4);
+	const struct drv_buf buf[] = {
+		{gpa, 4, false}, {gpa + 4, bytes, false}, {gpa + 4 + bytes, 8, true}};
+	uint64_t now;
+	unsigned used = 0, waiting = 0;
+
+	memcpy(drv_ptr(&d, gpa, 4), &id, 4);
+	start(PLAY);
+	now = clock_now_ns();
+	for (unsigned i = 0; i < 100000; i++) {
+		for (; waiting < 3; waiting++)
+			drv_add(&d, TXQ, buf, 3);
+		play_at(now);
+		waiting -= count_used(TXQ);
+		used += 3 - waiting;
+		ck_assert_uint_gt(d.timer_ns, now);
+		now += 100000000;
+	}
+	ck_assert_uint_ge(used, 31990);
+	ck_assert_uint_le(used, 32000);
+}
+END_TEST
+
 /* One that comes while it plays hears the rest; one that goes is replaced by the clock. */
 START_TEST(desktops_come_and_go)
 {
@@ -508,7 +541,7 @@ START_TEST(bad_buffers)
 	} bad[] = {
 		{PLAY, 3, 0, 8, 8},    {PLAY, 4, 0, 8, 8},    {RECORD, 4, 64, 8, 8},
 		{7, 4, 64, 8, 8},      {PLAY, 4, 3, 8, 8},    {PLAY, 4, 65540, 8, 8},
-		{RECORD, 4, 64, 7, 0}, {RECORD, 4, 64, 0, 0}, {RECORD, 4, 64, 100, 100},
+		{RECORD, 4, 64, 7, 0}, {RECORD, 4, 64, 0, 0}, {RECORD, 4, 64, 100, 0},
 	};
 	uint32_t id, len;
 
@@ -661,6 +694,55 @@ START_TEST(too_much_captured)
 }
 END_TEST
 
+/* A buffer that is longer than what the device keeps is filled as sound comes. */
+START_TEST(long_buffers)
+{
+	struct virtio_snd_pcm_set_params r = good_params(RECORD);
+	uint32_t id, len, bytes = 100 * 7680;
+	gpa_t gpa;
+
+	desk_rig_attach(&rig);
+	r.buffer_bytes = r.period_bytes = bytes;
+	ck_assert_uint_eq(request(&r, sizeof(r), 4), 4);
+	ck_assert_uint_eq(order(VIRTIO_SND_R_PCM_PREPARE, RECORD), VIRTIO_SND_S_OK);
+	ck_assert_uint_eq(order(VIRTIO_SND_R_PCM_START, RECORD), VIRTIO_SND_S_OK);
+	gpa = room_for(RECORD, bytes);
+	for (unsigned i = 0; i < 100; i++) {
+		ck_assert(!drv_used(&d, RXQ, &id, &len));
+		say_captured(7680, (uint8_t)(i + 1));
+	}
+	ck_assert(drv_used(&d, RXQ, &id, &len));
+	ck_assert_uint_eq(len, bytes + 8);
+	for (unsigned i = 0; i < 100; i++)
+		ck_assert(all(gpa + i * 7680, 7680, (uint8_t)(i + 1)));
+}
+END_TEST
+
+/* 2.7.8.2: what was not recorded does not count as written. */
+START_TEST(released_room)
+{
+	uint32_t id, len, st;
+	gpa_t one, two;
+
+	desk_rig_attach(&rig);
+	start(RECORD);
+	one = room_for(RECORD, 4096);
+	two = room_for(RECORD, 4096);
+	say_captured(400, 1);
+	ck_assert_uint_eq(order(VIRTIO_SND_R_PCM_STOP, RECORD), VIRTIO_SND_S_OK);
+	ck_assert_uint_eq(order(VIRTIO_SND_R_PCM_RELEASE, RECORD), VIRTIO_SND_S_OK);
+	ck_assert(drv_used(&d, RXQ, &id, &len));
+	ck_assert_uint_eq(len, 400);
+	ck_assert(all(one, 400, 1) && all(one + 400, 4096 - 400, 0xcc));
+	memcpy(&st, drv_ptr(&d, one + 4096, 4), 4);
+	ck_assert_uint_eq(st, VIRTIO_SND_S_OK);
+	ck_assert(drv_used(&d, RXQ, &id, &len));
+	ck_assert_uint_eq(len, 0);
+	memcpy(&st, drv_ptr(&d, two + 4096, 4), 4);
+	ck_assert_uint_eq(st, VIRTIO_SND_S_OK);
+}
+END_TEST
+
 START_TEST(bad_room)
 {
 	uint32_t id, len;
@@ -789,6 +871,7 @@ int main(void)
 	tcase_add_test(tc, the_window);
 	tcase_add_test(tc, played_crosses_a_stop);
 	tcase_add_test(tc, by_the_clock);
+	tcase_add_test(tc, by_the_clock_for_long);
 	tcase_add_test(tc, desktops_come_and_go);
 	tcase_add_test(tc, deaf_desktops);
 	tcase_add_test(tc, release_completes);
@@ -799,6 +882,8 @@ int main(void)
 	tcase_add_test(tc, silence);
 	tcase_add_test(tc, what_the_desktop_hears);
 	tcase_add_test(tc, too_much_captured);
+	tcase_add_test(tc, long_buffers);
+	tcase_add_test(tc, released_room);
 	tcase_add_test(tc, bad_room);
 	tcase_add_test(tc, one_direction_only);
 	tcase_add_test(tc, h16_reset);
