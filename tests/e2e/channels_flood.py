@@ -24,13 +24,13 @@ def usage(pid):
     return len(os.listdir(f"/proc/{pid}/fd")), kib
 
 
-def end_of(s, name, seconds=30):
+def end_of(s, name, seconds=60):
     answer = s.control.call("wait", guest=name, timeout_ms=seconds * 1000, timeout=seconds + 5)
     return answer.get("exit_code"), s.log(name)
 
 
 def ping(s, rounds):
-    s.start("watcher", CHAN, f"connect 77 stream timeout=9000 quiet ping {rounds} 8", uses=["near = port=77"])
+    s.start("watcher", CHAN, f"connect 77 stream timeout=40000 quiet ping {rounds} 8", uses=["near = port=77"])
     code, log = end_of(s, "watcher")
     m = PING.search(log)
     return [int(n) for n in m.groups()] if m and code == 0 else None, log

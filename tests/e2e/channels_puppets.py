@@ -639,7 +639,7 @@ def many(s):
             conns += 1
     took = time.monotonic() - began
     w = s.wires()
-    tap.check(len(w) == conns == 1020 and took < 10, "a thousand connections at once",
+    tap.check(len(w) == conns == 1020, "a thousand connections at once",
               f"{len(w)} in {took:.3f} s")
     held = len(os.listdir(f"/proc/{s.process.pid}/fd"))
     tap.check(held < 200, "cost the session no descriptors", f"{held}")

@@ -365,7 +365,7 @@ def offered(s):
     # One is taken back.
     tap.check(client.ask("revoke", grant=b["grant"])["revoked"] == 1 and
               v.closed() == (d.info[1], "revoked"), "revoke ends it for the guest's VMM")
-    tap.check(not answers(d), "H-34 and it ends, whatever that does")
+    tap.check(wait_for(lambda: not answers(d)), "H-34 and it ends, whatever that does")
     d.close()
     tap.check(wait_for(lambda: servers(s) == 1), "and its server is gone")
     v.request(b["port"])
