@@ -31,6 +31,7 @@ struct options {
 	char **scenario; /* NULL-terminated */
 	unsigned nscenario;
 	bool headless, demo;
+	bool wrong;      /* a setting is */
 	char keymap[32]; /* of the settings */
 };
 
@@ -126,7 +127,8 @@ static int take_setting(void *opaque, const char *section, const char *name, con
 	if (!good)
 		fprintf(stderr, "exo desktop: desktop.ini: [%s] %s = %s: %s\n", section, name,
 			value, why);
-	return good;
+	o->wrong = o->wrong || !good;
+	return 1;
 }
 
 static int read_settings(struct options *o)
@@ -144,7 +146,7 @@ static int read_settings(struct options *o)
 	err = ini_parse(path, take_setting, o);
 	if (err > 0)
 		fprintf(stderr, "exo desktop: %s:%d: this line is not understood\n", path, err);
-	return err ? EXIT_CANNOT : 0;
+	return err || o->wrong ? EXIT_CANNOT : 0;
 }
 
 /* ---- options -------------------------------------------------------------------------- */
@@ -194,6 +196,16 @@ static int take_key(struct options *o, char *value)
 	return complain(why, value);
 }
 
+static int complain_option(int option, const char *value)
+{
+	const struct option *o = long_options;
+
+	while (o->name && o->val != option)
+		o++;
+	fprintf(stderr, "exo desktop: --%s %s: this cannot be meant; try --help\n", o->name, value);
+	return EXIT_CANNOT;
+}
+
 /* -1: it goes on; else the exit status. */
 static int take_option(struct options *o, int option, char *value)
 {
@@ -240,7 +252,7 @@ static int take_option(struct options *o, int option, char *value)
 	default:
 		return EXIT_CANNOT; /* getopt said why */
 	}
-	return good ? -1 : complain("this cannot be meant; try --help", value);
+	return good ? -1 : complain_option(option, value);
 }
 
 static int read_options(struct options *o, int argc, char **argv)

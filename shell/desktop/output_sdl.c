@@ -91,11 +91,19 @@ static bool make_window(struct sdl *s, const struct output_setup *setup, char wh
 {
 	uint32_t flags = SDL_WINDOW_RESIZABLE | SDL_WINDOW_ALLOW_HIGHDPI |
 			 (setup->fullscreen ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0);
+	const char *named = getenv("SDL_VIDEODRIVER"), *driver;
 
 	set_hints();
 	if (SDL_InitSubSystem(SDL_INIT_VIDEO)) {
 		snprintf(why, 256, "no window: %s; without a display: --headless", SDL_GetError());
 		return false;
+	}
+	driver = SDL_GetCurrentVideoDriver();
+	if (!named && (!strcmp(driver, "offscreen") || !strcmp(driver, "dummy"))) {
+		snprintf(why, 256,
+			 "the display does not answer (DISPLAY, WAYLAND_DISPLAY); "
+			 "without one: --headless");
+		return false; /* SDL's last resort: a window that nobody sees */
 	}
 	SDL_StopTextInput(); /* keys are what we are after */
 	s->window = SDL_CreateWindow(setup->title, SDL_WINDOWPOS_CENTERED, SDL_WINDOWPOS_CENTERED,
