@@ -122,27 +122,69 @@ void desktop_resize(struct desktop *d, int width, int height)
 
 /* ---- frames ------------------------------------------------------------------------------ */
 
-/* The guest's picture of the pointer, where it is over a guest's content; else the arrow. */
+/* What of a pointer's picture lies in the content of its window, in pixels of the picture. */
+static struct hid_rect cursor_part(struct desktop *d, hid_id over, int hot_x, int hot_y)
+{
+	const int size = (int)EXO_DPY_CURSOR_SIZE;
+	struct hid_window_info info = {0};
+	int x, y, x0, y0, x1, y1;
+
+	hid_pointer_at(d->hid, &x, &y);
+	hid_info(d->hid, over, &info);
+	x0 = info.content.x - (x - hot_x);
+	y0 = info.content.y - (y - hot_y);
+	x1 = x0 + info.content.width;
+	y1 = y0 + info.content.height;
+	x0 = x0 < 0 ? 0 : x0;
+	y0 = y0 < 0 ? 0 : y0;
+	x1 = x1 > size ? size : x1;
+	y1 = y1 > size ? size : y1;
+	return (struct hid_rect){x0, y0, x1 - x0, y1 - y0};
+}
+
+static void set_cursor(struct desktop *d, const uint32_t *pixels, const struct hid_rect *part,
+		       int hot_x, int hot_y)
+{
+	const int size = (int)EXO_DPY_CURSOR_SIZE;
+	uint32_t cut[EXO_DPY_CURSOR_SIZE * EXO_DPY_CURSOR_SIZE] = {0};
+
+	for (int y = part->y; y < part->y + part->height; y++)
+		for (int x = part->x; x < part->x + part->width; x++)
+			cut[y * size + x] = pixels[y * size + x];
+	d->output->cls->cursor(d->output, cut, hot_x, hot_y);
+}
+
+/*
+ * The guest's picture of the pointer, where it is over a guest's content; else the arrow. It is
+ * cut off at the content's edges: a guest draws nothing over the strip and frames in this way.
+ */
 static void show_cursor(struct desktop *d)
 {
-	static const uint32_t nothing[EXO_DPY_CURSOR_SIZE * EXO_DPY_CURSOR_SIZE];
 	struct core *c = core_of(d);
 	hid_id over = hid_pointer_over(d->hid);
 	unsigned scanout;
 	struct dguest *g = guests_of_window(d, over, &scanout);
+	struct hid_rect part = {0};
 	const uint32_t *pixels = NULL;
 	bool visible = true;
 	int x = 0, y = 0;
 
 	if (!g || !g->screen)
 		over = 0;
-	if (over == c->cursor_of && (!over || d->cursors == c->cursors))
-		return;
 	if (over)
 		pixels = screen_cursor(g->screen, scanout, &visible, &x, &y);
-	d->output->cls->cursor(d->output, pixels && !visible ? nothing : pixels, x, y);
+	if (pixels && visible)
+		part = cursor_part(d, over, x, y);
+	if (over == c->cursor_of && (!over || d->cursors == c->cursors) &&
+	    !memcmp(&part, &c->cursor_part, sizeof(part)))
+		return;
+	if (pixels)
+		set_cursor(d, pixels, &part, x, y);
+	else
+		d->output->cls->cursor(d->output, NULL, 0, 0);
 	c->cursor_of = over;
 	c->cursors = d->cursors;
+	c->cursor_part = part;
 }
 
 static void draw_frame(struct desktop *d, uint64_t now)

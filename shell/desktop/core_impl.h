@@ -24,6 +24,7 @@ struct core {
 	/* Whose pointer's picture the output shows. */
 	hid_id cursor_of;
 	unsigned cursors;
+	struct hid_rect cursor_part; /* of the picture: what of it lies in the window */
 };
 
 extern const struct hid_ops events_ops; /* opaque: struct desktop */

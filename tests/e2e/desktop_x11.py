@@ -22,6 +22,14 @@ def check(name, ok):
     tap.check(ok, name)
 
 
+class CursorImage(ctypes.Structure):
+    """XFixesCursorImage of X11/extensions/Xfixes.h."""
+    _fields_ = [("x", ctypes.c_short), ("y", ctypes.c_short)] + [
+        (name, ctypes.c_ushort) for name in ("width", "height", "xhot", "yhot")] + [
+        ("serial", ctypes.c_ulong), ("pixels", ctypes.POINTER(ctypes.c_ulong)),
+        ("atom", ctypes.c_ulong), ("name", ctypes.c_char_p)]
+
+
 class Server:
     """Xvfb with its screen in a file (the format of xwd, XWDFile.h)."""
 
@@ -47,6 +55,14 @@ class Server:
                              env=dict(os.environ, DISPLAY=self.display))
         assert out.returncode == 0, f"xdotool {words}: {out.stderr}"
         return out.stdout.strip()
+
+    def cursor(self):
+        """(width, height, ARGB pixels) of what points, by XFIXES."""
+        fixes = ctypes.CDLL("libXfixes.so.3")
+        fixes.XFixesGetCursorImage.restype = ctypes.POINTER(CursorImage)
+        image = fixes.XFixesGetCursorImage(self.connection).contents
+        n = image.width * image.height
+        return image.width, image.height, [p & 0xffffffff for p in image.pixels[:n]]
 
     def unfocus(self):
         """Nobody has the keyboard (XSetInputFocus to None)."""
@@ -269,6 +285,20 @@ def main():
     x.bank.fill(0x00ff00, 400, 20)
     x.bank.wait_presented(x.bank.flush(0, 0, 400, 20))
     check_pictures(server, x, where, "after a small change")
+
+    # A guest's pointer is all of one colour, and lies above the pixel that points.
+    c = x.window("bank")["content"]
+    x.bank.memory[8 << 20:(8 << 20) + 16384] = struct.pack("<I", 0xff00ff00) * 4096
+    x.bank.cursor(8 << 20, hot=(0, 63))
+
+    def rows_shown():
+        width, _, pixels = server.cursor()
+        return sorted({i // width for i, p in enumerate(pixels) if p == 0xff00ff00})
+    move(c["x"] + 100, c["y"] + 100)
+    wait_for(lambda: rows_shown() == list(range(64)), what="the guest's pointer")
+    move(c["x"] + 100, c["y"] + 10)
+    wait_for(lambda: rows_shown() == list(range(53, 64)), what="what is left of it")
+    check("a guest's pointer is cut off at its window's edge", True)
 
     # The host's window gets another size; a maximized guest follows.
     x.desktop.ask("maximize", guest="notes")

@@ -96,7 +96,7 @@ RUN_SECONDS=200 EXO_PATH=$TMP/programs run "$EXO" desktop --scenario "$TMP/progr
 is "programs whose manifests are wrong are refused with the line" "$status" 0
 [ "$status" = 0 ] || diag "$out$err"
 
-check "no session is left" test -z "$(ls -A "$XDG_RUNTIME_DIR" | grep -v '^exo$')"
+check "no session is left" test -z "$(find "$XDG_RUNTIME_DIR" -mindepth 1 -maxdepth 1 ! -name exo)"
 is "nor one that answers" "$("$EXO" ps 2>/dev/null)" ""
 
 # In a window, without a device for sound, and the same pictures.
@@ -118,7 +118,7 @@ else
 	END
 	set -- "$EXO" desktop --size 800x600 --scale 1 --keymap us --theme dark --scenario "$TMP/pictures.exoscript"
 	export EXO_PATH=$BUILD/guests RUN_SECONDS=100
-	EXO_GOLDEN=write run "$@"
+	EXO_GOLDEN="write" run "$@"
 	is "pictures are made without a display" "$status" 0
 	DISPLAY=:$display SDL_RENDER_DRIVER=software SDL_AUDIODRIVER=nonsense run "$@"
 	is "a window shows what there is without one, also without sound" "$status" 0
