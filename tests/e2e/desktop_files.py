@@ -12,6 +12,12 @@ C, F, G, R, S, V, ESC, ENTER, CTRL, LEFTSHIFT = 46, 33, 34, 19, 31, 47, 1, 28, 2
 tap = Tap()
 
 
+def start(p, name, *more, **sections):
+    """Until its window's title has come: then it has its connection to the desktop."""
+    p.start(name, *more, **sections)
+    wait_for(lambda: p.ask("window", guest=name)["title"], f"{name}'s title")
+
+
 def clipboard_is(p, kind, size=None, sender=None):
     c = p.ask("clipboard")
     return (c["format"] == kind and (size is None or c["bytes"] == size) and
@@ -23,11 +29,9 @@ def chord(p, key):
 
 
 def clipboard(p):
-    p.start("a", "-n 2", display=["windows = 2"])
-    p.start("b", "")
-    p.start("c", "")
-    for name in "abc":
-        wait_for(lambda: p.ask("window", guest=name)["title"], f"{name}'s service")
+    start(p, "a", "-n 2", display=["windows = 2"])
+    start(p, "b", "")
+    start(p, "c", "")
     p.focus("a")
     tap.check(clipboard_is(p, "none"), "nothing is there before")
     chord(p, "c")
@@ -53,8 +57,8 @@ def clipboard(p):
 
 def second(p):
     """Out of a window that is not the guest's first."""
-    p.start("a", "-n 2", display=["windows = 2"])
-    p.start("b", "")
+    start(p, "a", "-n 2", display=["windows = 2"])
+    start(p, "b", "")
     p.shown("a", 1)
     wait_for(lambda: p.ask("window", guest="a", scanout=1)["title"], "its title")
     p.focus("a", 1)
@@ -73,9 +77,8 @@ def second(p):
 
 
 def unasked(p):
-    p.start("a", "", "desk-files")
-    p.start("b", "")
-    wait_for(lambda: p.ask("window", guest="a")["title"], "its service")
+    start(p, "a", "", "desk-files")
+    start(p, "b", "")
     p.focus("a")
     p.key(C)
     p.said("a", "unasked")
@@ -140,8 +143,7 @@ def files(p):
     both = put(folder, "both.txt", "to be written to\n")
     fresh = os.path.join(folder, "fresh.txt")
     names = set(os.listdir(folder))
-    p.start("a", "", "desk-files")
-    wait_for(lambda: p.ask("window", guest="a")["title"], "its service")
+    start(p, "a", "", "desk-files")
 
     choose(p, F)
     p.said("a", "no file: Operation canceled")
