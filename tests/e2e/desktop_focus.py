@@ -1,7 +1,6 @@
 """The tests of test_desktop_focus.sh: who gets the keyboard, and what of it.
 usage: desktop_focus.py BUILD FOLDER"""
 import os
-import signal
 import sys
 
 from desktop_guests import *

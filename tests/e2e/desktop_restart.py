@@ -1,7 +1,6 @@
 """The tests of test_desktop_restart.sh: desktops and sessions that are killed, and many windows.
 usage: desktop_restart.py BUILD FOLDER"""
 import os
-import signal
 import sys
 
 from desktop_guests import *
