@@ -137,7 +137,7 @@ static void churn(void)
 	char title[300];
 
 	for (unsigned round = 0;; round++) {
-		snprintf(title, sizeof(title), "%u %0*u", round, (int)(round % 250), 0);
+		snprintf(title, sizeof(title), "%u %0*u", round, (int)(round % 250), 0u);
 		exo_window_title(w, title);
 		cursor[round % 4096] = 0xff000000u | round;
 		exo_window_cursor(w, round % 3 ? cursor : NULL, round % 64, round / 64 % 64);
