@@ -324,7 +324,7 @@ def qemu(b, frames):
                    "-device", "virtio-gpu-device,xres=1920,yres=1056", "-device", "virtio-keyboard-device",
                    "-kernel", b.guest("meter"), "-append", f"meter --frames {frames}"]
         try:
-            out = subprocess.run(command, capture_output=True, text=True, timeout=180, stdin=subprocess.DEVNULL).stdout
+            out = subprocess.run(command, capture_output=True, text=True, timeout=90, stdin=subprocess.DEVNULL).stdout
         except subprocess.TimeoutExpired as e:
             out = (e.stdout or b"").decode(errors="replace")
         m = re.search(r"fps=([\d.]+) width=(\d+) height=(\d+)", out)
@@ -345,6 +345,6 @@ def section(b, quick=False):
         "input": inputs(b, 30 if quick else 300),
         "1080p": animation(b, 1920, 1080, frames),
         "4k": animation(b, 3840, 2160, frames // 2),
-        "qemu": qemu(b, frames),
+        "qemu": qemu(b, 60),
         "idle": idle(b, 5 if quick else 20, 5 if quick else 10),
     }
