@@ -141,9 +141,9 @@ LIES = [
 def lies():
     screen, vmm = start()
     vmm.wait_started()
+    screen.peer.receive()
     for name, lie in LIES:
         peer = screen.peer
-        peer.receive()
         lie(peer)
         ok = peer.receive() is None and peer.hung_up
         peer.close()
