@@ -211,21 +211,12 @@ static void toggle(struct chooser *c, enum chooser_part what)
 
 static void edit(struct chooser *c, const struct panel_event_key *e)
 {
-	size_t n = strlen(c->typed);
-
-	if (e->code == KEY_BACKSPACE && !n) {
+	if (e->code == KEY_BACKSPACE && !c->typed[0]) {
 		go_up(c);
 		return;
 	}
-	if (e->code == KEY_BACKSPACE) {
-		while (n > 1 && (c->typed[n - 1] & 0xc0) == 0x80)
-			n--;
-		c->typed[n - 1] = '\0';
-	} else if ((unsigned char)e->text[0] >= ' ' && n + strlen(e->text) < sizeof(c->typed)) {
-		strcat(c->typed, e->text);
-	} else {
+	if (!panel_edit(c->typed, sizeof(c->typed), e))
 		return;
-	}
 	c->chosen = c->count;
 	c->why[0] = c->replace[0] = '\0';
 	panel_redraw(c->panel);

@@ -1,6 +1,10 @@
-/* What a guest says on the service "desktop", before anybody believes it; see services_impl.h. */
+/*
+ * Text: what a guest says on the service "desktop", before anybody believes it (see
+ * services_impl.h), and the one line that a person types in a panel.
+ */
 #include "services_impl.h"
 
+#include <linux/input-event-codes.h>
 #include <errno.h>
 #include <string.h>
 
@@ -184,4 +188,23 @@ bool desk_is_png(const void *data, size_t bytes)
 	width = (uint32_t)at[16] << 24 | (uint32_t)at[17] << 16 | (uint32_t)at[18] << 8 | at[19];
 	height = (uint32_t)at[20] << 24 | (uint32_t)at[21] << 16 | (uint32_t)at[22] << 8 | at[23];
 	return width && height && width <= EXO_DPY_SIZE_MAX && height <= EXO_DPY_SIZE_MAX;
+}
+
+/* ---- a line that is typed in a panel ------------------------------------------------------ */
+
+bool panel_edit(char *text, size_t size, const struct panel_event_key *e)
+{
+	size_t n = strlen(text);
+
+	if (e->code == KEY_BACKSPACE) {
+		while (n && (text[n - 1] & 0xc0) == 0x80)
+			n--;
+		if (n)
+			text[n - 1] = '\0';
+		return true;
+	}
+	if ((unsigned char)e->text[0] < ' ' || n + strlen(e->text) >= size)
+		return false;
+	strcat(text, e->text);
+	return true;
 }

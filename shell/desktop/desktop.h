@@ -77,6 +77,8 @@ void paint_blend(uint32_t *at, uint32_t colour, unsigned coverage);
 struct canvas paint_part(const struct canvas *c, int x, int y, int width, int height);
 /* Frees faces and glyphs; the next text makes them again. */
 void text_close(void);
+/* The character at *at, which moves on; U+FFFD for bytes that are none. text.c */
+uint32_t paint_character(const char **at, const char *end);
 /* "1.5 M". panel.c */
 void paint_size_words(uint64_t bytes, char out[24]);
 void theme_set(struct theme *t, bool dark);
@@ -158,6 +160,8 @@ void link_on_connect(struct desktop *d, void (*fn)(struct desktop *d));
 bool link_there(const struct desktop *d);
 /* The message of an answer with ok false, or NULL: it went well. */
 const char *link_error(const json_t *answer);
+/* A link_fn for requests of which only the refusal matters: a notice. opaque: the desktop. */
+void link_tell(void *opaque, json_t *answer, int fd);
 
 /* ---- screens (screen.c, compose.c) -------------------------------------------------------- */
 
@@ -296,6 +300,9 @@ void panel_on_wheel(struct panel *p, int dx, int dy);
 void panel_on_configure(struct panel *p, int width, int height);
 void panel_on_focus(struct panel *p, bool there);
 void panel_on_close(struct panel *p);
+/* Typing and Backspace in one line of `size` bytes. True: the key was one of these.
+ * desk_text.c */
+bool panel_edit(char *text, size_t size, const struct panel_event_key *e);
 void panels_draw(struct desktop *d); /* those that asked: before a frame is composed */
 
 /* Each opens, or closes if it is open. panel_*.c */

@@ -134,6 +134,14 @@ static uint32_t colour_of(const json_t *o)
 	return text && sscanf(text, "#%6x", &value) == 1 ? value : 0x808080;
 }
 
+static void damage_frames(struct dguest *g)
+{
+	for (unsigned i = 0; i < EXO_DPY_SCANOUTS_MAX; i++) {
+		if (g->window[i])
+			hid_damage_frame(g->desktop->hid, g->window[i]);
+	}
+}
+
 static void describe(struct dguest *g, const json_t *o)
 {
 	const char *label = json_string_value(json_object_get(o, "label"));
@@ -144,10 +152,8 @@ static void describe(struct dguest *g, const json_t *o)
 	g->number = (uint64_t)json_integer_value(json_object_get(o, "number"));
 	if (label)
 		snprintf(g->label, sizeof(g->label), "%s", label);
-	for (unsigned i = 0; changed && i < EXO_DPY_SCANOUTS_MAX; i++) {
-		if (g->window[i])
-			hid_damage_frame(g->desktop->hid, g->window[i]);
-	}
+	if (changed)
+		damage_frames(g);
 }
 
 static int between(json_int_t n, int low, int high)
@@ -234,10 +240,7 @@ static void take_entry(struct desktop *d, const json_t *one)
 	snprintf(g->state, sizeof(g->state), "%s", state);
 	if (paused != g->paused) {
 		g->paused = paused;
-		for (unsigned i = 0; i < EXO_DPY_SCANOUTS_MAX; i++) {
-			if (g->window[i])
-				hid_damage_frame(d->hid, g->window[i]);
-		}
+		damage_frames(g);
 	}
 }
 

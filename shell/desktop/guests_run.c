@@ -303,17 +303,9 @@ void guests_launch(struct desktop *d, const char *path, char *const *args)
 /* ---- ending, pausing --------------------------------------------------------------------------
  */
 
-static void on_told(void *opaque, json_t *answer, int fd)
-{
-	const char *error = link_error(answer);
-
-	if (error && answer)
-		notice(opaque, 0xd03030, "%s", error);
-}
-
 static void tell(struct desktop *d, const char *op, const char *name)
 {
-	link_request(d, json_pack("{s:s, s:s}", "op", op, "guest", name), NULL, 0, on_told, d);
+	link_request(d, json_pack("{s:s, s:s}", "op", op, "guest", name), NULL, 0, link_tell, d);
 }
 
 void guests_kill(struct desktop *d, const char *name)
@@ -328,7 +320,7 @@ void guests_stop(struct desktop *d, const char *name)
 
 static void on_paused(void *opaque, json_t *answer, int fd)
 {
-	on_told(opaque, answer, fd);
+	link_tell(opaque, answer, fd);
 	if (((struct desktop *)opaque)->table)
 		guests_refresh(opaque);
 }

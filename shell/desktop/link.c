@@ -76,6 +76,14 @@ const char *link_error(const json_t *answer)
 	return message ? message : "the session gave no reason";
 }
 
+void link_tell(void *opaque, json_t *answer, int fd)
+{
+	const char *error = link_error(answer);
+
+	if (error && answer)
+		notice(opaque, 0xd03030, "%s", error);
+}
+
 /* ---- going ------------------------------------------------------------------------- */
 
 static void drop_outgoing(struct link *k)

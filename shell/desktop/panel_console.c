@@ -252,24 +252,11 @@ static void scroll(struct panel *p, int lines)
 	panel_redraw(p);
 }
 
-static uint32_t first_of(const char *text)
-{
-	const unsigned char *s = (const unsigned char *)text;
-	uint32_t c = s[0];
-
-	if (c < 0x80)
-		return c;
-	if (c < 0xe0)
-		return (c & 0x1f) << 6 | (s[1] & 0x3f);
-	if (c < 0xf0)
-		return (c & 0xf) << 12 | (s[1] & 0x3fu) << 6 | (s[2] & 0x3f);
-	return (c & 7) << 18 | (s[1] & 0x3fu) << 12 | (s[2] & 0x3fu) << 6 | (s[3] & 0x3f);
-}
-
 static void key(struct panel *p, const struct panel_event_key *e)
 {
 	struct console *k = p->data;
 	VTermModifier m = modifiers_of(e->modifiers);
+	const char *text = e->text;
 
 	if (!e->down)
 		return;
@@ -290,7 +277,8 @@ static void key(struct panel *p, const struct panel_event_key *e)
 		}
 	}
 	if (e->text[0])
-		vterm_keyboard_unichar(k->term, first_of(e->text), VTERM_MOD_NONE);
+		vterm_keyboard_unichar(k->term, paint_character(&text, text + strlen(text)),
+				       VTERM_MOD_NONE);
 	else if (e->symbol && m & (VTERM_MOD_CTRL | VTERM_MOD_ALT))
 		vterm_keyboard_unichar(k->term, e->symbol, m & ~VTERM_MOD_SHIFT);
 }

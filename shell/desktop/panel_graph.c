@@ -333,14 +333,6 @@ static double distance(int x, int y, int x0, int y0, int x1, int y1)
 	return hypot(x - x0 - t * dx, y - y0 - t * dy);
 }
 
-static void on_revoked(void *opaque, json_t *answer, int fd)
-{
-	const char *error = link_error(answer);
-
-	if (error && answer)
-		notice(opaque, 0xd03030, "%s", error);
-}
-
 static void revoke(struct graph *g)
 {
 	struct panel *p = g->panel;
@@ -348,7 +340,7 @@ static void revoke(struct graph *g)
 	if (!chosen_edge(g))
 		return;
 	link_request(p->desktop, json_pack("{s:s, s:I}", "op", "revoke", "grant", g->chosen), NULL,
-		     0, on_revoked, p->desktop);
+		     0, link_tell, p->desktop);
 	g->chosen = 0;
 	panel_wake_at(p, desktop_now(p->desktop));
 }

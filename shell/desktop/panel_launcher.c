@@ -162,20 +162,9 @@ static void draw(struct panel *p, const struct canvas *c)
 /* ---- input -------------------------------------------------------------------------------------
  */
 
-static void backspace(char *text)
-{
-	size_t n = strlen(text);
-
-	while (n && (text[n - 1] & 0xc0) == 0x80)
-		n--;
-	if (n)
-		text[n - 1] = '\0';
-}
-
 static void key(struct panel *p, const struct panel_event_key *e)
 {
 	struct launcher *l = p->data;
-	size_t n = strlen(l->typed);
 
 	if (!e->down)
 		return;
@@ -193,14 +182,9 @@ static void key(struct panel *p, const struct panel_event_key *e)
 	case KEY_DOWN:
 		choose(p, l->chosen + 1);
 		return;
-	case KEY_BACKSPACE:
-		backspace(l->typed);
-		break;
 	default:
-		if (!e->text[0] || (unsigned char)e->text[0] < ' ' ||
-		    n + strlen(e->text) >= sizeof(l->typed))
+		if (!panel_edit(l->typed, sizeof(l->typed), e))
 			return;
-		strcat(l->typed, e->text);
 	}
 	find(l);
 	panel_redraw(p);

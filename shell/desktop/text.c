@@ -130,8 +130,7 @@ static const struct glyph *glyph_of(unsigned face, int size, uint32_t character)
 	return &text.glyph[at];
 }
 
-/* The character at *at, which moves on; U+FFFD for bytes that are none. */
-static uint32_t next_character(const char **at, const char *end)
+uint32_t paint_character(const char **at, const char *end)
 {
 	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
 	const unsigned char *s = (const unsigned char *)*at;
@@ -148,6 +147,14 @@ static uint32_t next_character(const char **at, const char *end)
 	*at += i;
 	if (!n || i < n || c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
 		return 0xfffd;
+	return c;
+}
+
+/* As it is drawn. */
+static uint32_t next_character(const char **at, const char *end)
+{
+	uint32_t c = paint_character(at, end);
+
 	return c < 0x20 || c == 0x7f ? ' ' : c;
 }
 
